@@ -1,0 +1,103 @@
+"""Every Arrow schema at rest, and how an image gets its id."""
+
+import hashlib
+import re
+
+import pyarrow as pa
+
+from cvdata.errors import ConfigError
+
+FORMAT_VERSION = 1
+"""Version of the workspace layout, in `_format.json`."""
+
+ID = pa.binary(16)
+
+BOX = pa.struct([("label", pa.string()), ("xyxy", pa.list_(pa.float32(), 4))])
+
+_KEY = [pa.field("image_id", ID, nullable=False), pa.field("revision", pa.string(), nullable=False)]
+_ERROR = [pa.field("error", pa.string()), pa.field("error_detail", pa.string())]
+
+RECORDS = pa.schema(
+    [
+        *_KEY,
+        *_ERROR,
+        pa.field("source", pa.string(), nullable=False),
+        pa.field("key", pa.binary(), nullable=False),
+        pa.field("uri", pa.string(), nullable=False),
+        pa.field("offset", pa.int64()),
+        pa.field("length", pa.int64()),
+        pa.field("size_bytes", pa.int64()),
+        pa.field("split", pa.string()),
+        pa.field("label", pa.string()),
+        pa.field("boxes", pa.list_(BOX)),
+        pa.field("mask_uri", pa.string()),
+        pa.field("extra", pa.string()),
+    ]
+)
+"""`error` is set by ingest where the entry can never be read (`path_denied`, `duplicate_key`,
+`archive_denied`); scan turns it into its error row without a fetch. `uri` is percent-encoded where
+the raw path is not UTF-8. `offset` and `length` are set for members of a shard. `extra` is JSON."""
+
+ISSUES = pa.schema(
+    [
+        *_KEY,
+        pa.field("issue", pa.string(), nullable=False),
+        pa.field("severity", pa.float32()),
+        pa.field("is_flagged", pa.bool_(), nullable=False),
+    ]
+)
+
+PAIRS = pa.schema(
+    [
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("id_a", ID, nullable=False),
+        pa.field("id_b", ID, nullable=False),
+        pa.field("distance", pa.float32(), nullable=False),
+        pa.field("is_verified", pa.bool_()),
+    ]
+)
+
+DUPLICATES = pa.schema(
+    [
+        *_KEY,
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("group_id", ID, nullable=False),
+        pa.field("distance", pa.float32(), nullable=False),
+        pa.field("is_keeper", pa.bool_(), nullable=False),
+    ]
+)
+
+LEAKS = pa.schema(
+    [
+        pa.field("id_a", ID, nullable=False),
+        pa.field("id_b", ID, nullable=False),
+        pa.field("split_a", pa.string(), nullable=False),
+        pa.field("split_b", pa.string(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("distance", pa.float32(), nullable=False),
+    ]
+)
+
+_LIST = re.compile(r"^(?P<base>[a-z0-9]+)\[(?P<n>\d+)\]$")
+
+
+def arrow_type(dtype: str) -> pa.DataType:
+    """The Arrow type of a measure's `dtype`: `float32`, `binary[8]`, `float32[16]`, …"""
+    if match := _LIST.match(dtype):
+        base, n = match["base"], int(match["n"])
+        return pa.binary(n) if base == "binary" else pa.list_(arrow_type(base), n)
+    try:
+        return pa.type_for_alias(dtype)
+    except ValueError:
+        raise ConfigError(f"unknown column type {dtype!r}") from None
+
+
+def measures_schema(fields: list[tuple[str, str]]) -> pa.Schema:
+    """Schema of a measures table with these (column, dtype) pairs."""
+    return pa.schema([*_KEY, *_ERROR, *(pa.field(n, arrow_type(t)) for n, t in fields)])
+
+
+def image_id(source: str, key: bytes) -> bytes:
+    """The 16-byte id: blake2b-128 of (source name, raw key), length-prefixed so none collide."""
+    name = source.encode()
+    return hashlib.blake2b(len(name).to_bytes(4, "big") + name + key, digest_size=16).digest()
