@@ -1,0 +1,1 @@
+"""Curate image datasets with Ray Data: one decode, every fact, nothing lost."""

@@ -1,0 +1,1 @@
+"""One batch job a file: Config, run(config), main."""

@@ -1,0 +1,1 @@
+"""Named per-image facts: one frozen dataclass each, and the MEASURES tuple."""

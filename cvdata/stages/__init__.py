@@ -1,0 +1,1 @@
+"""Arrow batch in, Arrow batch out; knows nothing of where it runs."""

@@ -21,7 +21,7 @@ class Stage(Protocol):
     """One row in, one row out, in the same order; a broken image is a row with an error."""
 
     schemas: dict[str, pa.Schema]
-    """Output schema per table that the stage feeds; each starts image_id, revision, error, error_detail."""
+    """Output schema per table fed; each starts image_id, revision, error, error_detail."""
     fingerprints: dict[str, str]
     """Hex sha256 per table of all that can change its values."""
     resources: Resources
