@@ -78,6 +78,78 @@ LEAKS = pa.schema(
     ]
 )
 
+SUMMARY = pa.schema(
+    [
+        pa.field("scope", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("statistic", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+    ]
+)
+"""One number about one numeric field of one group. `scope` is all, split, label or source; `group`
+is "" for all. `statistic`: count, n_null, mean, std, min, p1, p5, p25, p50, p75, p95, p99, max."""
+
+COUNTS = pa.schema(
+    [
+        pa.field("scope", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("value", pa.string(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+    ]
+)
+"""How often a value occurs: n images, or n boxes for the field `object`."""
+
+HISTOGRAMS = pa.schema(
+    [
+        pa.field("scope", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("low", pa.float64(), nullable=False),
+        pa.field("high", pa.float64(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+    ]
+)
+"""Bins [low, high); empty ones at either end are left out. For hist_r, hist_g, hist_b n is in
+pixels."""
+
+JOINT = pa.schema(
+    [
+        pa.field("scope", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("field_x", pa.string(), nullable=False),
+        pa.field("field_y", pa.string(), nullable=False),
+        pa.field("x_low", pa.float64(), nullable=False),
+        pa.field("x_high", pa.float64(), nullable=False),
+        pa.field("y_low", pa.float64(), nullable=False),
+        pa.field("y_high", pa.float64(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+    ]
+)
+"""Two fields at once; empty cells are left out."""
+
+COOCCURRENCE = pa.schema(
+    [
+        pa.field("a", pa.string(), nullable=False),
+        pa.field("b", pa.string(), nullable=False),
+        pa.field("n", pa.int64(), nullable=False),
+    ]
+)
+"""n images hold an object `a` and an object `b`, a <= b; a = b: n images hold any `a`."""
+
+CLASS_PROFILE = pa.schema(
+    [
+        pa.field("label", pa.string(), nullable=False),
+        pa.field("field", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+        pa.field("spread", pa.float64()),
+        pa.field("likeness", pa.float64()),
+    ]
+)
+"""A class's mean and standard deviation of one field, and its likeness: 1 − variance within the
+class / variance in the dataset; 1 is all alike, 0 as varied as the dataset, below 0 more."""
+
 _LIST = re.compile(r"^(?P<base>[a-z0-9]+)\[(?P<n>\d+)\]$")
 
 
