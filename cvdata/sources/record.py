@@ -1,0 +1,79 @@
+"""One record, and tables of many."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+from hashlib import blake2b
+from itertools import islice
+from typing import Any
+
+import pyarrow as pa
+
+from cvdata.errors import ErrorCode, printable
+from cvdata.schema import RECORDS
+from cvdata.sources.base import TABLE_ROWS
+
+Box = dict[str, Any]
+"""`{"label": str | None, "xyxy": [x0, y0, x1, y1]}`, pixels of the oriented image."""
+
+
+@dataclass(slots=True)
+class Record:
+    """A row of `schema.RECORDS` before it gets its id; `key` and `uri` as TABLES.md says."""
+
+    key: bytes
+    uri: str
+    revision: str
+    size_bytes: int | None = None
+    offset: int | None = None
+    length: int | None = None
+    split: str | None = None
+    label: str | None = None
+    boxes: list[Box] | None = None
+    mask_uri: str | None = None
+    extra: str | None = None
+    error: str | None = None
+    error_detail: str | None = None
+
+
+def denied(record: Record, code: ErrorCode, detail: str) -> Record:
+    """The same record, never to be read, and why."""
+    return replace(record, error=str(code), error_detail=printable(detail))
+
+
+def unique(records: Iterable[Record]) -> Iterator[Record]:
+    """Each key once: the second `k` becomes `k#2` with `duplicate_key`, the third `k#3`, …"""
+    seen: dict[bytes, int] = {}
+    for record in records:
+        key, n = record.key, 1
+        while record.key in seen:
+            n = max(n, seen[key]) + 1
+            seen[key] = n
+            record = denied(
+                replace(record, key=key + b"#%d" % n),
+                ErrorCode.DUPLICATE_KEY,
+                f"key number {n} of this name: {printable(key.decode(errors='backslashreplace'))}",
+            )
+        seen[record.key] = 1
+        yield record
+
+
+def tables_of(source_name: str, records: Iterable[Record]) -> Iterator[pa.Table]:
+    """Tables of `schema.RECORDS` of at most `TABLE_ROWS` rows, in the order of `records`."""
+    iterator = iter(records)
+    while rows := list(islice(iterator, TABLE_ROWS)):
+        yield record_table(source_name, rows)
+
+
+def record_table(source_name: str, rows: list[Record]) -> pa.Table:
+    """One table of `schema.RECORDS`, every row with its id."""
+    name = source_name.encode()
+    head = len(name).to_bytes(4, "big") + name  # as schema.image_id, without a call a row
+    columns: dict[str, Any] = {
+        "image_id": [blake2b(head + row.key, digest_size=16).digest() for row in rows],
+        "source": [source_name] * len(rows),
+    }
+    for column in RECORDS:
+        if column.name not in columns:
+            columns[column.name] = [getattr(row, column.name) for row in rows]
+    arrays = [pa.array(columns[column.name], column.type) for column in RECORDS]
+    return pa.Table.from_arrays(arrays, schema=RECORDS)

@@ -1,0 +1,46 @@
+"""Trying again when the world, not the image, is at fault."""
+
+import random
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TypeVar
+
+from cvdata.errors import CvdataError, StorageError
+
+T = TypeVar("T")
+
+_FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, CvdataError)
+_OURS = (TypeError, AttributeError, NotImplementedError, AssertionError)
+
+
+@dataclass(frozen=True)
+class Retry:
+    """Exponential backoff with full jitter: waits are uniform in 0 … min(cap, base * 2**n)."""
+
+    attempts: int = 6
+    base_seconds: float = 0.25
+    cap_seconds: float = 15.0
+
+    def call(self, doing: str, action: Callable[[], T]) -> T:
+        """`action()`, again on any fault of the world; then `StorageError`.
+
+        What concerns one file (absent, forbidden, a folder) is raised at once, as it is.
+        """
+        for attempt in range(self.attempts):
+            try:
+                return action()
+            except (*_FINAL, *_OURS):
+                raise
+            except Exception as error:  # stores raise their own kinds; all others are faults
+                if attempt + 1 >= self.attempts:
+                    raise StorageError(
+                        f"{doing} failed {self.attempts} times: {type(error).__name__}: {error}; "
+                        "run the same command again when the storage answers"
+                    ) from error
+                time.sleep(self._wait(attempt))
+        raise StorageError(f"{doing}: attempts must be at least 1")
+
+    def _wait(self, attempt: int) -> float:
+        limit = min(self.cap_seconds, self.base_seconds * 2.0**attempt)
+        return random.uniform(0.0, limit)  # noqa: S311  jitter is no secret

@@ -1,0 +1,101 @@
+"""How a path is written as a uri and found again, and which schemes may be read at all.
+
+A local uri is the absolute path as text. Bytes that are not UTF-8, and the percent sign itself,
+are percent-encoded, so the way back to the exact bytes is unambiguous. A remote uri is the URL as
+fsspec writes it, never encoded. A row of a Parquet file is `parquet:<uri of the file>#<column>`
+with the row number in `offset`.
+"""
+
+import os
+import re
+import urllib.parse
+from dataclasses import dataclass
+from typing import Any
+
+import fsspec
+
+from cvdata.errors import ConfigError
+
+SCHEMES = frozenset({"file", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
+"""What may be read without asking. `memory` is this process's own; `https` has to be asked for."""
+
+_SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
+_ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
+_PARQUET = "parquet:"
+
+
+def scheme_of(url: str) -> str:
+    """The lower-case scheme of `url`; `file` where there is none. Chained `a::b` is `a::`."""
+    if "::" in url.split("://", 1)[0]:
+        return url.split("::", 1)[0].lower() + "::"
+    match = _SCHEME.match(url)
+    return match[1].lower() if match else "file"
+
+
+def encode_path(path: bytes) -> str:
+    """Raw path bytes as text: UTF-8 stays, other bytes and `%` become `%XX`."""
+    path = path.replace(b"%", b"%25")
+    try:
+        return path.decode()
+    except UnicodeDecodeError:
+        text = path.decode("utf-8", "surrogateescape")
+        return "".join(f"%{ord(c) - 0xDC00:02X}" if "\udc80" <= c <= "\udcff" else c for c in text)
+
+
+def decode_path(uri: str) -> bytes:
+    """The inverse of `encode_path`; a leading `file://` is dropped."""
+    raw = uri.removeprefix("file://").encode()
+    if b"%" not in raw:
+        return raw
+    return _ESCAPE.sub(lambda match: bytes.fromhex(match[1].decode()), raw)
+
+
+def local_path(url: str | os.PathLike[str]) -> bytes:
+    """The absolute raw path of a local URL given by the operator: taken as it is, not decoded."""
+    path = os.fspath(url)
+    if scheme_of(path) == "file":
+        path = path.removeprefix("file://")
+    return os.path.abspath(os.fsencode(path))  # noqa: PTH100  pathlib cannot hold raw bytes
+
+
+@dataclass(frozen=True)
+class ParquetRow:
+    """Where the bytes of a Parquet row lie: `file` is a uri, `column` a dotted column path."""
+
+    file: str
+    column: str
+
+    @property
+    def uri(self) -> str:
+        """The uri that `parse` reads."""
+        return f"{_PARQUET}{self.file}#{urllib.parse.quote(self.column, safe='')}"
+
+    @staticmethod
+    def parse(uri: str) -> "ParquetRow | None":
+        """The reference in `uri`, or None where it is that of a plain file."""
+        if not uri.startswith(_PARQUET):
+            return None
+        file, _, column = uri.removeprefix(_PARQUET).rpartition("#")
+        return ParquetRow(file, urllib.parse.unquote(column))
+
+
+def check_scheme(url: str, schemes: frozenset[str] = SCHEMES) -> None:
+    """Raise `ConfigError` where the scheme of `url` is not to be read."""
+    scheme = scheme_of(url)
+    if scheme not in schemes:
+        hint = "; it has to be asked for with allow_https" if scheme == "https" else ""
+        raise ConfigError(f"scheme {scheme!r} is not allowed, only {sorted(schemes)}{hint}")
+
+
+def filesystem(url: str) -> tuple[Any, str]:
+    """The fsspec filesystem of a remote `url`, without a listing cache, and the path in it."""
+    try:
+        fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+    except ImportError as error:
+        raise ConfigError(f"{url} needs a package that is not installed: {error}") from error
+    return fs, path
+
+
+def remote_uri(fs: Any, path: str) -> str:
+    """The uri of a path that `fs` listed."""
+    return str(fs.unstrip_protocol(path))
