@@ -1,0 +1,25 @@
+"""Kernels that take several types or call each other: numba, lazy, without the GIL, cached."""
+
+from collections.abc import Callable
+from typing import Any, TypeVar, cast
+
+import numba
+from numba.extending import intrinsic
+
+F = TypeVar("F", bound=Callable[..., Any])
+
+
+def jit(function: F) -> F:
+    """`function` as machine code that releases the GIL; threads may run it side by side."""
+    return cast(F, numba.njit(nogil=True, cache=True)(function))
+
+
+def _popcount(typingctx: Any, x: Any) -> Any:
+    def codegen(context: Any, builder: Any, signature: Any, args: Any) -> Any:
+        return builder.ctpop(args[0])
+
+    return numba.uint64(numba.uint64), codegen
+
+
+popcount = cast(Callable[[Any], Any], intrinsic(_popcount))
+"""Bits set in a uint64; callable from compiled code only (one machine instruction)."""
