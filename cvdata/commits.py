@@ -1,0 +1,161 @@
+"""The commit log: a JSON file a commit, created only if absent; the highest contiguous is live."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import UTC, datetime
+from typing import Any
+
+from cvdata.errors import WorkspaceError
+from cvdata.parts import Part
+from cvdata.schema import FORMAT_VERSION
+from cvdata.storage import Store, digest
+
+FOLDER = "_commits"
+
+
+@dataclass(frozen=True)
+class TableState:
+    """The live parts of one table. `meta` says what a reader must know of how it was made."""
+
+    fingerprint: str
+    parts: tuple[Part, ...]
+    meta: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def rows(self) -> int:
+        """Rows in all parts, those of removed images included."""
+        return sum(part.rows for part in self.parts)
+
+    @property
+    def errors(self) -> dict[str, int]:
+        """Error rows by code."""
+        total: dict[str, int] = {}
+        for part in self.parts:
+            for code, n in part.errors.items():
+                total[code] = total.get(code, 0) + n
+        return dict(sorted(total.items()))
+
+    def to_json(self) -> dict[str, Any]:
+        """A JSON object; `from_json` reads it back."""
+        return {
+            "fingerprint": self.fingerprint,
+            "rows": self.rows,
+            "errors": self.errors,
+            "meta": dict(self.meta),
+            "parts": [part.to_json() for part in self.parts],
+        }
+
+    @staticmethod
+    def from_json(value: Mapping[str, Any]) -> "TableState":
+        """The state that `to_json` wrote."""
+        parts = tuple(Part.from_json(p) for p in value["parts"])
+        return TableState(value["fingerprint"], parts, value["meta"])
+
+
+@dataclass(frozen=True)
+class Artifact:
+    """One immutable file that is no table: a JSON document, an index."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+@dataclass(frozen=True)
+class Commit:
+    """Everything that is live after one run."""
+
+    seq: int = 0
+    parent: str = ""
+    run_id: str = ""
+    job: str = ""
+    created: str = ""
+    config: Mapping[str, Any] = field(default_factory=dict)
+    versions: Mapping[str, str] = field(default_factory=dict)
+    tables: Mapping[str, TableState] = field(default_factory=dict)
+    artifacts: Mapping[str, Artifact] = field(default_factory=dict)
+    stats: Mapping[str, Any] = field(default_factory=dict)
+
+    def encode(self) -> bytes:
+        """The file's bytes."""
+        value = {
+            "format": FORMAT_VERSION,
+            "seq": self.seq,
+            "parent": self.parent,
+            "run_id": self.run_id,
+            "job": self.job,
+            "created": self.created,
+            "config": dict(self.config),
+            "versions": dict(self.versions),
+            "tables": {n: t.to_json() for n, t in sorted(self.tables.items())},
+            "artifacts": {n: vars(a) for n, a in sorted(self.artifacts.items())},
+            "stats": dict(self.stats),
+        }
+        return json.dumps(value, indent=1, sort_keys=True).encode()
+
+    @staticmethod
+    def decode(data: bytes) -> "Commit":
+        """The commit in a file's bytes; `WorkspaceError` where they are none of ours."""
+        try:
+            value = json.loads(data)
+            if value.pop("format") != FORMAT_VERSION:
+                raise WorkspaceError("the commit log was written by another version of cvdata")
+            value["tables"] = {n: TableState.from_json(t) for n, t in value["tables"].items()}
+            value["artifacts"] = {n: Artifact(**a) for n, a in value["artifacts"].items()}
+            return Commit(**value)
+        except (ValueError, KeyError, TypeError, AttributeError) as error:
+            raise WorkspaceError(f"a commit file is damaged: {error!r}") from error
+
+
+class CommitLog:
+    """The commits of a workspace, in order."""
+
+    def __init__(self, store: Store) -> None:
+        self.store = store
+
+    @staticmethod
+    def path(seq: int) -> str:
+        """Where commit `seq` lies."""
+        return f"{FOLDER}/{seq:020d}.json"
+
+    def numbers(self) -> list[int]:
+        """The contiguous commit numbers that are there, from the oldest kept."""
+        names = [e.path.rsplit("/", 1)[-1] for e in self.store.list(FOLDER)]
+        found = sorted(int(n[:20]) for n in names if n.endswith(".json") and n[:20].isdigit())
+        kept: list[int] = []
+        for number in found:
+            if kept and number != kept[-1] + 1:
+                break
+            kept.append(number)
+        return kept
+
+    def encoded(self, seq: int) -> bytes:
+        """The bytes of commit number `seq`."""
+        try:
+            return self.store.get(self.path(seq))
+        except FileNotFoundError as error:
+            raise WorkspaceError(f"there is no commit {seq}") from error
+
+    def read(self, seq: int) -> Commit:
+        """Commit number `seq`."""
+        return Commit.decode(self.encoded(seq))
+
+    def head(self) -> tuple[Commit, str]:
+        """The live commit and the digest of its file; an empty commit 0 for a new workspace."""
+        numbers = self.numbers()
+        if not numbers:
+            return Commit(), ""
+        data = self.encoded(numbers[-1])
+        return Commit.decode(data), digest(data)
+
+    def append(self, commit: Commit) -> bool:
+        """Publish `commit`: True if it is live, False if another run took its number."""
+        if self.store.put_new(self.path(commit.seq), commit.encode()):
+            return True
+        return self.read(commit.seq).run_id == commit.run_id
+
+
+def now() -> str:
+    """The time now, UTC, ISO 8601 to the second."""
+    return datetime.now(UTC).isoformat(timespec="seconds")

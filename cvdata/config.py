@@ -1,0 +1,145 @@
+"""YAML and flags -> one frozen pydantic model a job; the same names in both, flags win."""
+
+import argparse
+import difflib
+import sys
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any, Literal, NoReturn, TypeVar
+
+import yaml
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource
+
+from cvdata.errors import ConfigError
+
+M = TypeVar("M", bound=BaseModel)
+
+
+class Frozen(BaseModel):
+    """Base of every config: frozen, and a name that it does not have is an error."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+
+class JobConfig(Frozen):
+    """What every job is told."""
+
+    workspace: str
+    """Folder of the results: a path, s3://, gs:// or abfs:// URL; made if it is new."""
+    config: str | None = None
+    """YAML file with any of these options; flags win over it."""
+    engine: Literal["auto", "ray", "serial"] = "auto"
+    """auto: the cluster that --address or RAY_ADDRESS names, else a Ray in this machine;
+    serial: a plain loop in this process."""
+    address: str = ""
+    """Address of a running Ray cluster, e.g. `auto` or `10.0.0.1:6379`."""
+    workers: int = Field(0, ge=0)
+    """Workers at once; 0: one for each CPU."""
+    object_store_bytes: int = Field(0, ge=0)
+    """Memory of the embedded Ray's object store; 0: 30 % of the RAM, at most 4 GiB."""
+    dry_run: bool = False
+    """Print the resolved config and the plan, change nothing."""
+    single_writer: bool = False
+    """Allow a store without create-if-absent; only one run may write then."""
+    verbose: bool = False
+    """Log more."""
+
+
+class _Parser(argparse.ArgumentParser):
+    """Names the nearest flag when one is not known."""
+
+    def error(self, message: str) -> NoReturn:
+        known = [s for a in self._actions for s in a.option_strings if s.startswith("--")]
+        for word in message.split():
+            if word.startswith("--") and "unrecognized" in message:
+                message += nearest(word.split("=")[0], known)
+        super().error(message)
+
+
+def nearest(name: str, known: Sequence[str]) -> str:
+    """` (did you mean X?)` where a known name is near, else nothing."""
+    close = difflib.get_close_matches(name, known, n=1, cutoff=0.6)
+    return f" (did you mean {close[0]}?)" if close else ""
+
+
+def parse(model: type[M], argv: Sequence[str], prog: str) -> M:
+    """The config that `argv` and the YAML file named in it ask for.
+
+    Raises `ConfigError` for values that do not fit; exits with 2 for flags that do not exist.
+    """
+    path = _config_path(argv)
+    from_file = _read_yaml(path, model) if path else {}
+    parser = _Parser(prog=prog, description=model.__doc__, allow_abbrev=False)
+
+    class Settings(model, BaseSettings):  # type: ignore[misc, valid-type]
+        model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+
+        @classmethod
+        def settings_customise_sources(
+            cls, settings_cls: type[BaseSettings], **sources: Any
+        ) -> tuple[PydanticBaseSettingsSource, ...]:
+            cli = CliSettingsSource[Any](
+                settings_cls,
+                root_parser=parser,
+                cli_parse_args=list(argv),
+                cli_kebab_case=True,
+                cli_implicit_flags=True,
+                cli_hide_none_type=True,
+                cli_avoid_json=True,
+                cli_prog_name=prog,
+            )
+            return cli, sources["init_settings"]
+
+    try:
+        settings = Settings(**from_file)
+    except ValidationError as error:
+        raise ConfigError(_explain(error, model, path)) from None
+    return model.model_validate(settings.model_dump())
+
+
+def _config_path(argv: Sequence[str]) -> str | None:
+    finder = argparse.ArgumentParser(add_help=False, allow_abbrev=False)
+    finder.add_argument("--config")
+    return finder.parse_known_args(list(argv))[0].config  # type: ignore[no-any-return]
+
+
+def _read_yaml(path: str, model: type[BaseModel]) -> dict[str, Any]:
+    try:
+        value = yaml.safe_load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError:
+        raise ConfigError(f"there is no config file {path}") from None
+    except (OSError, UnicodeDecodeError) as error:
+        raise ConfigError(f"cannot read config file {path}: {error}") from error
+    except yaml.YAMLError as error:
+        raise ConfigError(f"{path} is not YAML: {error}") from error
+    if value is None:
+        return {}
+    if not isinstance(value, dict):
+        raise ConfigError(f"{path} must hold options by name, not {type(value).__name__}")
+    return {str(k).replace("-", "_"): v for k, v in value.items()}
+
+
+def _explain(error: ValidationError, model: type[BaseModel], path: str | None) -> str:
+    lines = []
+    for problem in error.errors():
+        name = ".".join(str(p) for p in problem["loc"])
+        if problem["type"] == "extra_forbidden":
+            hint = nearest(name, list(model.model_fields))
+            lines.append(f"unknown option {name!r}{hint}")
+        elif problem["type"] == "missing":
+            lines.append(f"--{name.replace('_', '-')} is missing")
+        else:
+            lines.append(f"{name}: {problem['msg']} (got {problem['input']!r})")
+    where = f" (from flags and {path})" if path else ""
+    return "; ".join(lines) + where
+
+
+def dump(config: BaseModel) -> str:
+    """The resolved config as YAML, as `--dry-run` prints it and commits store it."""
+    return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
+
+
+def fail(message: str) -> None:
+    """Print an error to standard error."""
+    print(f"cvdata: {message}", file=sys.stderr)

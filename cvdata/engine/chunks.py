@@ -1,0 +1,50 @@
+"""One chunk, end to end, wherever it runs: read its rows, run the stage, write its parts."""
+
+from dataclasses import dataclass
+from functools import lru_cache
+
+import numpy as np
+import pyarrow as pa
+
+from cvdata.parts import Part, PartSpec, read_columns, receipt, sort_rows, write_keyed
+from cvdata.schema import RECORDS
+from cvdata.stages.base import Stage
+from cvdata.storage import Store
+
+
+@dataclass(frozen=True)
+class ChunkRunner:
+    """Runs `stage` on rows of a records part and writes one part for each table that it feeds."""
+
+    store: Store
+    stage: Stage
+    specs: tuple[PartSpec, ...]
+
+    def __call__(self, part_path: str, positions: bytes) -> list[Part]:
+        """Receipts in the order of `specs`. A chunk that is finished already is not run again."""
+        rows = _records(self.store, part_path).take(pa.array(np.frombuffer(positions, np.uint32)))
+        keys = sort_rows(rows.select(["image_id", "revision"]))
+        found = [receipt(self.store, spec.path_of_keys(keys)) for spec in self.specs]
+        if all(part is not None for part in found):
+            return [part for part in found if part is not None]
+        results = self.stage(rows)
+        return [
+            write_keyed(self.store, spec, _checked(results[spec.table], rows, spec))
+            for spec in self.specs
+        ]
+
+
+def _checked(result: pa.Table, rows: pa.Table, spec: PartSpec) -> pa.Table:
+    """The stage's rows, cast to the declared schema: the same image_ids in the same order."""
+    if result["image_id"].to_pylist() != rows["image_id"].to_pylist():
+        raise AssertionError(f"the stage of {spec.table} did not return the rows it was given")
+    return result.select(spec.schema.names).cast(spec.schema)
+
+
+@lru_cache(maxsize=2)
+def _cached_records(url: str, path: str) -> pa.Table:
+    return read_columns(Store(url), [Part(path, 0, 0, "")], RECORDS)
+
+
+def _records(store: Store, path: str) -> pa.Table:
+    return _cached_records(store.url, path)

@@ -1,0 +1,189 @@
+"""Where work runs: a for-loop, an embedded Ray, or a cluster; Ray starts when work needs it."""
+
+import logging
+import os
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from types import TracebackType
+from typing import Any, Literal, TypeVar
+
+import psutil
+import pyarrow as pa
+
+from cvdata.errors import ConfigError, CvdataError, RunInterrupted
+from cvdata.stages.base import Resources
+
+os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+os.environ.setdefault("RAY_DATA_USAGE_DISABLED", "1")
+
+log = logging.getLogger("cvdata")
+T = TypeVar("T")
+R = TypeVar("R")
+OBJECT_STORE_SHARE, OBJECT_STORE_CAP = 0.3, 4 * 1024**3
+BLOCKS_PER_WORKER = 64
+
+
+@dataclass(frozen=True)
+class EngineConfig:
+    """How to run: `kind` auto (a cluster where `address` or RAY_ADDRESS names one, else local)."""
+
+    kind: Literal["auto", "ray", "serial"] = "auto"
+    address: str = ""
+    workers: int = 0
+    object_store_bytes: int = 0
+
+
+class Session:
+    """A running engine. Ray that was up already is used and left up; what we start, we end."""
+
+    def __init__(self, config: EngineConfig | None = None) -> None:
+        self.config = config or EngineConfig()
+        self._started = False
+
+    def __enter__(self) -> "Session":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._started:
+            import ray
+
+            ray.shutdown()
+
+    @property
+    def is_serial(self) -> bool:
+        """Whether work runs in this process, one item after the other."""
+        return self.config.kind == "serial"
+
+    def n_workers(self, resources: Resources) -> int:
+        """How many workers of these needs run at once here."""
+        if self.config.workers:
+            return self.config.workers
+        if self.is_serial:
+            return 1
+        import ray
+
+        self._start()
+        return max(1, int(ray.cluster_resources().get("CPU", 1) / max(resources.cpus, 0.01)))
+
+    def run(
+        self, work: Callable[[T], R], items: Sequence[T], resources: Resources | None = None
+    ) -> Iterator[R]:
+        """`work` on every item, results as they finish. Items and results must be small."""
+        if not items:
+            return iter(())
+        if self.is_serial:
+            return map(work, items)
+        return self._run_on_ray(work, items, resources or Resources())
+
+    def _run_on_ray(
+        self, work: Callable[[T], R], items: Sequence[T], resources: Resources
+    ) -> Iterator[R]:
+        import ray
+        from ray import cloudpickle
+        from ray.data import TaskPoolStrategy
+
+        self._start()
+        workers = self.n_workers(resources)
+        _refuse_impossible(resources, ray.cluster_resources())
+        _tune_ray_data()
+        n_blocks = min(len(items), workers * BLOCKS_PER_WORKER)
+        dataset = ray.data.from_items(
+            [{"item": cloudpickle.dumps(item)} for item in items], override_num_blocks=n_blocks
+        ).map_batches(
+            _apply,
+            fn_kwargs={"work": work},
+            batch_size=None,
+            batch_format="pyarrow",
+            compute=TaskPoolStrategy(size=workers),
+            num_cpus=resources.cpus,
+            num_gpus=resources.gpus or None,
+        )
+        try:
+            for batch in dataset.iter_batches(batch_size=None, batch_format="pyarrow"):
+                for result in batch["result"].to_pylist():
+                    yield cloudpickle.loads(result)
+        except ray.exceptions.RayTaskError as error:
+            raise _as_ours(error) from error
+        except ray.exceptions.RayError as error:
+            raise RunInterrupted(f"Ray stopped the run: {error}") from error
+
+    def _start(self) -> None:
+        import ray
+
+        if ray.is_initialized():
+            return
+        address = self.config.address or os.environ.get("RAY_ADDRESS", "")
+        quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        if address:
+            ray.init(address=address, **quiet)
+        else:
+            memory = psutil.virtual_memory().total
+            store = self.config.object_store_bytes or int(
+                min(memory * OBJECT_STORE_SHARE, OBJECT_STORE_CAP)
+            )
+            ray.init(
+                address="local",
+                num_cpus=max(2, os.cpu_count() or 1, self.config.workers),
+                include_dashboard=False,
+                object_store_memory=store,
+                _node_ip_address="127.0.0.1",
+                **quiet,
+            )
+        self._started = True
+
+
+def _apply(batch: pa.Table, work: Callable[[Any], Any]) -> Iterator[pa.Table]:
+    from ray import cloudpickle
+
+    for item in batch["item"].to_pylist():
+        result = cloudpickle.dumps(work(cloudpickle.loads(item)))
+        yield pa.table({"result": pa.array([result], pa.binary())})
+
+
+def _tune_ray_data() -> None:
+    from ray.data import DataContext
+
+    context = DataContext.get_current()
+    context.enable_progress_bars = False
+    context.max_errored_blocks = 0
+    context.enable_fallback_to_arrow_object_ext_type = False
+    context.execution_options.preserve_order = False
+    context.execution_options.verbose_progress = False
+    logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def _refuse_impossible(resources: Resources, cluster: dict[str, float]) -> None:
+    """Say what is missing instead of waiting for ever."""
+    for word, need in (("CPU", resources.cpus), ("GPU", resources.gpus)):
+        if need > cluster.get(word, 0.0):
+            raise ConfigError(
+                f"one worker needs {need:g} {word}s and the cluster has "
+                f"{cluster.get(word, 0.0):g}: add a node or lower the need"
+            )
+
+
+def _as_ours(error: Any) -> CvdataError:
+    """The exception that a worker raised; a bug keeps its traceback in the message."""
+    cause = getattr(error, "cause", None)
+    while cause is not None and not isinstance(cause, CvdataError):
+        cause = getattr(cause, "cause", None) or cause.__cause__
+    if isinstance(cause, CvdataError):
+        return cause
+    return RunInterrupted(f"a worker failed: {error}")
+
+
+def batches(items: Iterable[T], size: int) -> Iterator[list[T]]:
+    """Lists of at most `size` items."""
+    batch: list[T] = []
+    for item in items:
+        batch.append(item)
+        if len(batch) == size:
+            yield batch
+            batch = []
+    if batch:
+        yield batch

@@ -1,0 +1,118 @@
+"""The three verbs: map rows to parts, fold a table to one value, shuffle rows by key."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, Generic, Protocol, TypeVar
+
+import pyarrow as pa
+
+from cvdata.engine.chunks import ChunkRunner
+from cvdata.engine.progress import ProgressBar
+from cvdata.engine.session import Session
+from cvdata.parts import Part
+from cvdata.reading import positions
+from cvdata.stages.base import Stage
+from cvdata.tables import Chunk, KeyedTable
+from cvdata.workspace import Workspace
+
+A = TypeVar("A")
+F = TypeVar("F", covariant=True)
+
+
+class Accumulator(Protocol[A, F]):
+    """A monoid over tables: any grouping of the rows and any order of merges ends the same."""
+
+    def zero(self) -> A:
+        """The value of no rows."""
+        ...
+
+    def update(self, acc: A, table: pa.Table) -> A:
+        """`acc` with these rows."""
+        ...
+
+    def merge(self, a: A, b: A) -> A:
+        """The value of the rows of both."""
+        ...
+
+    def finalize(self, acc: A) -> F:
+        """The result."""
+        ...
+
+
+@dataclass(frozen=True)
+class _MapChunk:
+    runner: ChunkRunner
+
+    def __call__(self, item: tuple[str, bytes]) -> list[Part]:
+        return self.runner(*item)
+
+
+def map_chunks(
+    session: Session, stage: Stage, chunks: Sequence[Chunk], into: Mapping[str, KeyedTable]
+) -> ProgressBar:
+    """Run `stage` on every chunk; each worker writes its parts, only receipts come back.
+
+    `into` are the tables that the stage feeds, by name. Returns the finished progress: rows,
+    errors and rate.
+    """
+    tables = [into[name] for name in stage.schemas]
+    runner = ChunkRunner(tables[0].store, stage, tuple(t.spec for t in tables))
+    items = [(chunk.part.path, chunk.rows.tobytes()) for chunk in chunks]
+    n_rows = sum(len(chunk.rows) for chunk in chunks)
+    with ProgressBar(" + ".join(sorted({t.name.split("/")[0] for t in tables})), n_rows) as bar:
+        for receipts in session.run(_MapChunk(runner), items, stage.resources):
+            for table, part in zip(tables, receipts, strict=True):
+                table.add(part)
+            bar.advance(receipts[0].rows, sum(receipts[0].errors.values()))
+    return bar
+
+
+@dataclass(frozen=True)
+class TableReader:
+    """Reads ranges of one or several tables of a pinned commit, joined by image_id."""
+
+    url: str
+    seq: int
+    columns: Mapping[str, list[str]]
+
+    def read(self, id_range: tuple[bytes, bytes | None]) -> pa.Table:
+        """The first table's rows in the range, with the columns of the others beside them."""
+        workspace = Workspace(self.url).pin(self.seq)
+        base: pa.Table | None = None
+        for name, columns in self.columns.items():
+            asked = list(dict.fromkeys(["image_id", "revision", *columns]))
+            rows = workspace.read(name, asked, id_range=id_range)
+            if base is None:
+                base = rows
+                continue
+            at = positions(base, rows)
+            taken = rows.take(pa.array(at, mask=at < 0))
+            for column in columns:
+                if column not in base.column_names:
+                    base = base.append_column(column, taken[column])
+        if base is None:
+            raise ValueError("no table to read")
+        return base
+
+
+@dataclass(frozen=True)
+class _FoldRange(Generic[A]):
+    accumulator: Accumulator[A, Any]
+    reader: TableReader
+
+    def __call__(self, id_range: tuple[bytes, bytes | None]) -> A:
+        zero = self.accumulator.zero()
+        return self.accumulator.update(zero, self.reader.read(id_range))
+
+
+def fold(
+    session: Session,
+    accumulator: Accumulator[A, F],
+    reader: TableReader,
+    ranges: Sequence[tuple[bytes, bytes | None]],
+) -> F:
+    """One value from a whole table: each range is folded where it is read, then merged."""
+    acc = accumulator.zero()
+    for one in session.run(_FoldRange(accumulator, reader), ranges):
+        acc = accumulator.merge(acc, one)
+    return accumulator.finalize(acc)

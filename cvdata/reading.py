@@ -1,0 +1,133 @@
+"""Reading committed tables: rows of images that still exist, `measures` as one wide table."""
+
+from collections.abc import Sequence
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvdata.commits import Commit, TableState
+from cvdata.errors import ConfigError
+from cvdata.keys import KeySet, key_columns, locate
+from cvdata.parts import open_part, read_columns
+from cvdata.schema import RECORDS
+from cvdata.storage import Store
+from cvdata.tables import KEY_COLUMNS
+
+IdRange = tuple[bytes, bytes | None]
+WIDE = "measures"
+_FIRST = ["image_id", "revision", "error", "error_detail"]
+
+
+def table_rows(head: Commit) -> dict[str, int]:
+    """Rows by logical table name; the sets of `measures` count as one table."""
+    rows: dict[str, int] = {}
+    for name, state in sorted(head.tables.items()):
+        logical = WIDE if name.startswith(f"{WIDE}/") else name
+        rows[logical] = max(rows.get(logical, 0), state.rows)
+    return rows
+
+
+def read(
+    store: Store, head: Commit, name: str, columns: list[str] | None, id_range: IdRange | None
+) -> pa.Table:
+    """See `Workspace.read`."""
+    sets = _states(head, name)
+    schemas = [_schema(store, state) for state in sets]
+    names = _check_columns(name, schemas, columns)
+    if name == "records":
+        return _sorted(read_columns(store, sets[0].parts, RECORDS, names, id_range), names)
+    current = _current(store, head, id_range)
+    if name == WIDE:
+        return _wide(store, sets, schemas, names, current, id_range)
+    if "revision" not in schemas[0].names:
+        return read_columns(store, sets[0].parts, schemas[0], names, id_range)
+    asked = list(dict.fromkeys([*KEY_COLUMNS, *names]))
+    rows = read_columns(store, sets[0].parts, schemas[0], asked, id_range)
+    kept = KeySet.of(current["image_id"], current["revision"]).contains(
+        *key_columns(rows["image_id"], rows["revision"])
+    )
+    return _sorted(rows.filter(pa.array(kept)), names)
+
+
+def id_ranges(head: Commit, rows: int) -> list[IdRange]:
+    """Ranges of image_id with about `rows` records each: ids are digests, so they spread evenly."""
+    total = table_rows(head).get("records", 0)
+    n = max(1, -(-total // rows))
+    edges = [(i * 2**128 // n).to_bytes(16, "big") for i in range(n)]
+    return list(zip(edges, [*edges[1:], None], strict=True))
+
+
+def _states(head: Commit, name: str) -> list[TableState]:
+    if name == WIDE:
+        found = [s for n, s in sorted(head.tables.items()) if n.startswith(f"{WIDE}/")]
+    else:
+        found = [head.tables[name]] if name in head.tables else []
+    if not found:
+        known = ", ".join(table_rows(head)) or "none yet"
+        raise ConfigError(f"no table {name!r} in commit {head.seq}; there are: {known}")
+    return found
+
+
+def _schema(store: Store, state: TableState) -> pa.Schema:
+    if not state.parts:
+        return pa.schema([RECORDS.field(n) for n in KEY_COLUMNS])
+    with open_part(store, state.parts[0].path) as file:
+        return file.schema_arrow.remove_metadata()
+
+
+def _check_columns(name: str, schemas: Sequence[pa.Schema], columns: list[str] | None) -> list[str]:
+    known = list(dict.fromkeys(n for schema in schemas for n in schema.names))
+    if columns is None:
+        return known
+    if missing := [c for c in columns if c not in known]:
+        raise ConfigError(f"{name} has no column {', '.join(missing)}; it has: {', '.join(known)}")
+    return columns
+
+
+def _current(store: Store, head: Commit, id_range: IdRange | None) -> pa.Table:
+    """The live (image_id, revision) pairs, sorted."""
+    state = _states(head, "records")[0]
+    return _sorted(read_columns(store, state.parts, RECORDS, KEY_COLUMNS, id_range), KEY_COLUMNS)
+
+
+def _sorted(rows: pa.Table, names: list[str]) -> pa.Table:
+    if "image_id" not in rows.column_names:
+        return rows.select(names)
+    extra = [n for n in ("issue", "method") if n in rows.column_names]
+    keys = [(n, "ascending") for n in ("image_id", *extra)]
+    return rows.take(pc.sort_indices(rows, sort_keys=keys)).select(names)
+
+
+def _wide(
+    store: Store,
+    sets: Sequence[TableState],
+    schemas: Sequence[pa.Schema],
+    names: list[str],
+    current: pa.Table,
+    id_range: IdRange | None,
+) -> pa.Table:
+    """The sets side by side, one row for each live image that any of them holds."""
+    columns: dict[str, pa.ChunkedArray] = {n: current[n] for n in KEY_COLUMNS}
+    is_held = np.zeros(len(current), np.bool_)
+    for state, schema in zip(sets, schemas, strict=True):
+        asked = [n for n in schema.names if n in names or n in KEY_COLUMNS or n == "error"]
+        rows = read_columns(store, state.parts, schema, asked, id_range)
+        at = positions(current, rows)
+        is_held |= at >= 0
+        taken = rows.take(pa.array(at, mask=at < 0))
+        for n in asked:
+            if n in ("error", "error_detail") and n in columns:
+                columns[n] = pc.coalesce(columns[n], taken[n])
+            elif n not in columns:
+                columns[n] = taken[n]
+    return pa.table({n: columns[n] for n in names}).filter(pa.array(is_held))
+
+
+def positions(wanted: pa.Table, rows: pa.Table) -> npt.NDArray[np.int64]:
+    """(len(wanted),) where in `rows` each (image_id, revision) stands; -1 where it does not."""
+    high, low = key_columns(rows["image_id"], rows["revision"])
+    order = np.lexsort((low, high))
+    at = locate(high[order], low[order], *key_columns(wanted["image_id"], wanted["revision"]))
+    return np.where(at >= 0, order[at], -1) if len(order) else at

@@ -1,0 +1,203 @@
+"""One folder on any fsspec filesystem, with the three writes that the protocol needs.
+
+Every write is atomic and exclusive: a reader sees a whole file or none, and of two writers of one
+name one is told that it came second. Locally that is temp file, fsync, hard link, fsync of the
+folder; on an object store it is one conditional PUT.
+"""
+
+import errno
+import hashlib
+import os
+import secrets
+from collections.abc import Iterator
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import fsspec
+from fsspec.implementations.local import LocalFileSystem
+
+from cvdata.errors import ConfigError, StorageError
+
+TEMP_PREFIX = ".tmp-"
+
+
+@dataclass(frozen=True)
+class Entry:
+    """One file below the root: its relative path, its size and when it was last modified."""
+
+    path: str
+    size_bytes: int
+    modified: float
+
+
+class Store:
+    """The folder at `url`; paths in every call are relative, with forward slashes."""
+
+    def __init__(self, url: str, *, single_writer: bool = False) -> None:
+        self.url = url.rstrip("/") or url
+        self.single_writer = single_writer
+        self.fs, self.root = fsspec.core.url_to_fs(self.url)
+        self.is_local = isinstance(self.fs, LocalFileSystem)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        return _reopen, (type(self), self.url, self.single_writer)
+
+    def path(self, relative: str) -> str:
+        """The full path of `relative`, which must stay inside the folder."""
+        if relative.startswith("/") or ".." in relative.split("/"):
+            raise StorageError(f"path {relative!r} leaves the workspace")
+        return f"{self.root}/{relative}"
+
+    def get(self, relative: str) -> bytes:
+        """The bytes of a file; `FileNotFoundError` where there is none."""
+        with _world(f"reading {relative}"):
+            data: bytes = self.fs.cat_file(self.path(relative))
+            return data
+
+    def exists(self, relative: str) -> bool:
+        """Whether the file is there."""
+        with _world(f"looking for {relative}"):
+            return bool(self.fs.exists(self.path(relative)))
+
+    def put_new(self, relative: str, data: bytes) -> bool:
+        """Write the whole file if the name is free; False, and no change, if it is taken."""
+        with _world(f"writing {relative}"):
+            if self.is_local:
+                return _put_local(Path(self.path(relative)), data)
+            return self._put_remote(self.path(relative), data)
+
+    def _put_remote(self, path: str, data: bytes) -> bool:
+        if self.single_writer:
+            if self.fs.exists(path):
+                return False
+            self.fs.pipe_file(path, data)
+            return True
+        try:
+            self.fs.pipe_file(path, data, mode="create")
+        except FileExistsError:
+            return False
+        return True
+
+    def put(self, relative: str, data: bytes) -> None:
+        """Write or replace the file: for views that can be made again, never for parts."""
+        with _world(f"writing {relative}"):
+            if not self.is_local:
+                self.fs.pipe_file(self.path(relative), data)
+                return
+            path = Path(self.path(relative))
+            path.parent.mkdir(parents=True, exist_ok=True)
+            temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+            try:
+                temp.write_bytes(data)
+                temp.replace(path)
+            finally:
+                temp.unlink(missing_ok=True)
+
+    def delete(self, relative: str) -> None:
+        """Remove the file; nothing happens where there is none."""
+        with _world(f"deleting {relative}"), suppress(FileNotFoundError):
+            self.fs.rm_file(self.path(relative))
+
+    def list(self, prefix: str = "") -> Iterator[Entry]:
+        """Every finished file below `prefix`, sorted by path."""
+        with _world(f"listing {prefix or self.url}"):
+            base = self.path(prefix) if prefix else self.root
+            self.fs.invalidate_cache(base)
+            found = self.fs.find(base, detail=True) if self.fs.exists(base) else {}
+        for full in sorted(found):
+            relative = full[len(self.root) :].lstrip("/")
+            if not relative.rsplit("/", 1)[-1].startswith(TEMP_PREFIX):
+                info = found[full]
+                yield Entry(relative, int(info["size"] or 0), _modified(info))
+
+    def temporaries(self) -> Iterator[str]:
+        """Unfinished local writes, left by killed processes."""
+        if self.is_local:
+            for path in Path(self.root).rglob(f"{TEMP_PREFIX}*"):
+                yield str(path.relative_to(self.root))
+
+    def probe(self) -> None:
+        """Refuse a store that would let two writers take one name."""
+        if self.single_writer:
+            return
+        name = f"_probe/{secrets.token_hex(8)}"
+        try:
+            first, second = self.put_new(name, b"1"), self.put_new(name, b"2")
+            kept = self.get(name)
+        except (TypeError, ValueError, NotImplementedError) as error:
+            raise ConfigError(_NOT_EXCLUSIVE.format(url=self.url)) from error
+        finally:
+            self.delete(name)
+        if not first or second or kept != b"1":
+            raise ConfigError(_NOT_EXCLUSIVE.format(url=self.url))
+
+
+_NOT_EXCLUSIVE = (
+    "{url} ignores create-if-absent, so two runs could overwrite each other's commit; "
+    "use another store, or pass --single-writer and make sure that only one run writes"
+)
+
+
+def _reopen(kind: type[Store], url: str, single_writer: bool) -> Store:
+    return kind(url, single_writer=single_writer)
+
+
+def _modified(info: dict[str, Any]) -> float:
+    value = info.get("mtime", info.get("LastModified", info.get("created", 0.0)))
+    return float(value.timestamp() if hasattr(value, "timestamp") else value or 0.0)
+
+
+def _put_local(path: Path, data: bytes) -> bool:
+    """Temp file, fsync, exclusive link, fsync of the folder: whole and durable, or absent."""
+    if path.exists():
+        return False
+    path.parent.mkdir(parents=True, exist_ok=True)
+    temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+    try:
+        with temp.open("xb") as file:
+            file.write(data)
+            file.flush()
+            os.fsync(file.fileno())
+        try:
+            os.link(temp, path)
+        except FileExistsError:
+            return False
+        _fsync_folder(path.parent)
+        return True
+    finally:
+        temp.unlink(missing_ok=True)
+
+
+def _fsync_folder(folder: Path) -> None:
+    descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+class _world:  # noqa: N801
+    """Turn an operating system's or store's failure into a `StorageError` that says what to do."""
+
+    def __init__(self, doing: str) -> None:
+        self.doing = doing
+
+    def __enter__(self) -> None:
+        """Nothing to set up."""
+
+    def __exit__(self, kind: object, error: BaseException | None, trace: object) -> None:
+        if not isinstance(error, OSError) or isinstance(error, FileNotFoundError):
+            return
+        hint = ""
+        if error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
+            hint = "; free some space and run the same command again: finished parts are kept"
+        elif isinstance(error, PermissionError):
+            hint = "; check who owns the folder, or the store's credentials"
+        raise StorageError(f"{self.doing} failed: {error}{hint}") from error
+
+
+def digest(data: bytes) -> str:
+    """Hex sha256 of `data`."""
+    return hashlib.sha256(data).hexdigest()

@@ -1,0 +1,248 @@
+"""A workspace: tables joined by image_id, and the commit log that says which parts are live."""
+
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+import pyarrow as pa
+
+from cvdata import reading
+from cvdata.commits import Artifact, Commit, CommitLog, TableState, now
+from cvdata.errors import CommitConflict, ConfigError, WorkspaceError
+from cvdata.maintenance import Damage, find_damage
+from cvdata.parts import Part, PartSpec, versions, write_content
+from cvdata.schema import FORMAT_VERSION, RECORDS
+from cvdata.storage import Store, digest
+from cvdata.tables import KeyedTable
+
+RECORDS_FINGERPRINT = digest(b"records-1")
+_FORMAT_FILE = "_format.json"
+
+
+class Workspace:
+    """The folder at `url` (local, `s3://`, `gs://`, `abfs://`), as of its newest commit.
+
+    A reader pins the commit that is live when it first looks; `refresh()` looks again.
+    """
+
+    def __init__(
+        self, url: str, *, single_writer: bool = False, store: Store | None = None
+    ) -> None:
+        self.store = store or Store(url, single_writer=single_writer)
+        self.log = CommitLog(self.store)
+        self._head: tuple[Commit, str] | None = None
+
+    @property
+    def head(self) -> Commit:
+        """The pinned commit."""
+        return self._pinned()[0]
+
+    def _pinned(self) -> tuple[Commit, str]:
+        if self._head is None:
+            self._head = self.log.head()
+        return self._head
+
+    def refresh(self) -> "Workspace":
+        """Pin the newest commit."""
+        self._head = None
+        return self
+
+    def pin(self, seq: int) -> "Workspace":
+        """Pin commit number `seq`: what every worker of one run reads."""
+        if seq == 0:
+            self._head = Commit(), ""
+        else:
+            data = self.log.encoded(seq)
+            self._head = Commit.decode(data), digest(data)
+        return self
+
+    def prepare(self) -> "Workspace":
+        """Make the workspace if it is new, and refuse a store or a format that cannot be used."""
+        if self.store.exists(_FORMAT_FILE):
+            found = json.loads(self.store.get(_FORMAT_FILE)).get("format")
+            if found != FORMAT_VERSION:
+                raise ConfigError(
+                    f"{self.store.url} has workspace format {found}; this cvdata reads "
+                    f"{FORMAT_VERSION}: use the version that wrote it, or another --workspace"
+                )
+            return self
+        self.store.probe()
+        self.store.put_new(_FORMAT_FILE, json.dumps({"format": FORMAT_VERSION}).encode())
+        return self
+
+    def tables(self) -> dict[str, int]:
+        """Rows by table name; `measures` once, however many sets it is stored in."""
+        return reading.table_rows(self.head)
+
+    def commits(self) -> list[Commit]:
+        """Every commit, oldest first."""
+        return [self.log.read(seq) for seq in self.log.numbers()]
+
+    def read(
+        self,
+        name: str,
+        columns: list[str] | None = None,
+        *,
+        id_range: tuple[bytes, bytes | None] | None = None,
+    ) -> pa.Table:
+        """The committed rows of a table, sorted by image_id, without those of removed images.
+
+        `measures` is one wide table, whatever sets it was computed in. `columns` chooses and
+        orders the columns; a name that the table does not have raises `ConfigError`.
+        """
+        return reading.read(self.store, self.head, name, columns, id_range)
+
+    def ranges(self, rows: int = 262_144) -> list[tuple[bytes, bytes | None]]:
+        """Ranges of image_id that hold about `rows` records each, for reading piece by piece."""
+        return reading.id_ranges(self.head, rows)
+
+    def artifact(self, name: str) -> bytes:
+        """A committed file that is no table, checked against its digest."""
+        if name not in self.head.artifacts:
+            known = ", ".join(self.head.artifacts) or "none"
+            raise ConfigError(f"no artifact {name!r} in commit {self.head.seq}; there are: {known}")
+        entry = self.head.artifacts[name]
+        data = self.store.get(entry.path)
+        if digest(data) != entry.sha256:
+            raise WorkspaceError(f"{entry.path} does not match its digest; run `cvdata verify`")
+        return data
+
+    def files(self, table: str | None = None) -> list[str]:
+        """Full paths of the live parts, for engines that read files."""
+        states = {
+            name: state
+            for name, state in self.head.tables.items()
+            if table is None or name == table or name.startswith(f"{table}/")
+        }
+        if table is not None and not states:
+            known = ", ".join(self.tables()) or "none yet"
+            raise ConfigError(f"no table {table!r} in {self.store.url}; there are: {known}")
+        return [self.store.path(p.path) for s in states.values() for p in s.parts]
+
+    def verify(self, *, deep: bool = True) -> list[Damage]:
+        """What does not match the commit log: empty where all is well. `deep` rehashes parts."""
+        return find_damage(self.store, deep=deep)
+
+    @contextmanager
+    def change(self, job: str, config: Mapping[str, Any], run_id: str = "") -> Iterator["Change"]:
+        """A change that is committed when the block ends well, and leaves no trace otherwise."""
+        self.prepare()
+        change = Change(self.refresh(), job, config, run_id or secrets.token_hex(8))
+        yield change
+        change.commit()
+
+
+class Change:
+    """What one run adds to a workspace, published by one commit."""
+
+    def __init__(
+        self, workspace: Workspace, job: str, config: Mapping[str, Any], run_id: str
+    ) -> None:
+        self.workspace = workspace
+        self.store = workspace.store
+        self.base, self._base_digest = workspace._pinned()
+        self.job, self.config, self.run_id = job, config, run_id
+        self.stats: dict[str, Any] = {}
+        self._keyed: dict[str, KeyedTable] = {}
+        self._states: dict[str, TableState] = {}
+        self._artifacts: dict[str, Artifact] = {}
+        self._cancelled = False
+
+    @property
+    def records(self) -> tuple[Part, ...]:
+        """The live parts of `records`; `ConfigError` where nothing was ingested yet."""
+        state = self.base.tables.get("records")
+        if state is None:
+            raise ConfigError(
+                f"{self.store.url} has no records yet: run `cvdata ingest SOURCE --workspace "
+                f"{self.store.url}` first, or `cvdata curate`, which does it all"
+            )
+        return state.parts
+
+    def keyed(self, spec: PartSpec, meta: Mapping[str, Any] | None = None) -> KeyedTable:
+        """A table that grows by parts of one fingerprint; what a killed run finished is in it."""
+        held = self.base.tables.get(spec.table)
+        committed = held.parts if held and held.fingerprint == spec.fingerprint else ()
+        table = KeyedTable(self.store, spec, meta or {}, committed).load()
+        self._keyed[spec.table] = table
+        return table
+
+    def replace(
+        self,
+        name: str,
+        rows: Iterable[pa.Table],
+        schema: pa.Schema,
+        *,
+        meta: Mapping[str, Any] | None = None,
+        keep: Callable[[Part], bool] | None = None,
+        tag: str = "",
+    ) -> TableState:
+        """Write a derived table anew; `keep` says which old parts stay (those of other sources)."""
+        fingerprint = RECORDS_FINGERPRINT if schema is RECORDS else digest(schema.serialize())
+        spec = PartSpec(name, fingerprint, schema)
+        held = self.base.tables.get(name)
+        parts = {p.path: p for p in held.parts if keep and keep(p)} if held else {}
+        for table in rows:
+            if len(table):
+                part = write_content(self.store, spec, table, tag)
+                parts[part.path] = part
+        state = TableState(fingerprint, tuple(parts[p] for p in sorted(parts)), meta or {})
+        self._states[name] = state
+        return state
+
+    def artifact(self, name: str, data: bytes, folder: str, suffix: str) -> Artifact:
+        """Write an immutable file, named by its digest, and publish it under `name`."""
+        sha256 = digest(data)
+        path = f"{folder}/{sha256}{suffix}"
+        self.store.put_new(path, data)
+        entry = Artifact(path, len(data), sha256)
+        self._artifacts[name] = entry
+        return entry
+
+    def cancel(self) -> None:
+        """Commit nothing when the block ends (a dry run)."""
+        self._cancelled = True
+
+    def commit(self) -> Commit:
+        """Publish: rebase over commits of other tables, give way to one of the same table."""
+        states = {n: t.state() for n, t in self._keyed.items()} | self._states
+        changed = {n: s for n, s in states.items() if self.base.tables.get(n) != s}
+        files = {n: a for n, a in self._artifacts.items() if self.base.artifacts.get(n) != a}
+        if self._cancelled or not (changed or files):
+            return self.base
+        head, parent = self.base, self._base_digest
+        while True:
+            _refuse_conflicts(self.base, head, changed)
+            commit = Commit(
+                seq=head.seq + 1,
+                parent=parent,
+                run_id=self.run_id,
+                job=self.job,
+                created=now(),
+                config=dict(self.config),
+                versions=versions(),
+                tables={**head.tables, **changed},
+                artifacts={**head.artifacts, **files},
+                stats=self.stats,
+            )
+            if self.workspace.log.append(commit):
+                self.workspace.refresh()
+                return commit
+            head, parent = self.workspace.log.head()
+
+
+def _refuse_conflicts(base: Commit, head: Commit, changed: Mapping[str, TableState]) -> None:
+    """Another run may have committed other tables, or a subset of the very parts of ours."""
+    for name, state in changed.items():
+        theirs = head.tables.get(name)
+        if theirs == base.tables.get(name) or theirs is None:
+            continue
+        mine = {part.path for part in state.parts}
+        is_ours = theirs.fingerprint == state.fingerprint
+        if not (is_ours and {part.path for part in theirs.parts} <= mine):
+            raise CommitConflict(
+                f"commit {head.seq} ({head.job}) changed {name} while this run was working; "
+                "nothing is lost: run the same command again and it goes on from there"
+            )

@@ -1,0 +1,62 @@
+"""List a source once: any format -> records, which are pointers and facts, never pixels."""
+
+import sys
+from collections.abc import Iterator
+
+import pyarrow as pa
+from pydantic_settings import CliPositionalArg
+
+from cvdata.command import Summary, main
+from cvdata.config import JobConfig
+from cvdata.engine.progress import ProgressBar
+from cvdata.runs.ingest import cut, refuse_shrink
+from cvdata.schema import RECORDS
+from cvdata.sources import SourceOptions, open_source
+from cvdata.workspace import Workspace
+
+
+class Config(JobConfig, SourceOptions):
+    """List the images of SOURCE into the workspace's `records`; nothing is decoded."""
+
+    source: CliPositionalArg[str]
+    """Folder, file or URL: images, Parquet, tar shards, CSV, JSONL, COCO, VOC or YOLO."""
+    allow_shrink: bool = False
+    """Accept that more than 20 % of the source's images are gone."""
+
+
+def run(config: Config) -> Summary:
+    """Replace the records of this source; those of other sources stay."""
+    name = config.source_name
+    source = open_source(config.source, config)
+    workspace = Workspace(config.workspace, single_writer=config.single_writer)
+    with workspace.change("ingest", config.model_dump(mode="json")) as change:
+        held = change.base.tables.get("records")
+        n_before = sum(p.rows for p in held.parts if p.tag == name) if held else 0
+        with ProgressBar("ingest", 0) as bar:
+            state = change.replace(
+                "records",
+                cut(_counted(source.records(), bar)),
+                RECORDS,
+                keep=lambda part: part.tag != name,
+                tag=name,
+            )
+        n_now = sum(p.rows for p in state.parts if p.tag == name)
+        if not config.allow_shrink:
+            refuse_shrink(n_before, n_now, name)
+        if config.dry_run:
+            change.cancel()
+    problems = [f"  {problem}" for problem in list(source.problems)[:20]]
+    lines = [f"ingest: {n_now:,} images from {config.source} ({n_before:,} before)"]
+    if len(source.problems):
+        lines += [f"  {len(source.problems):,} malformed annotations:", *problems]
+    return Summary(tuple(lines), {"n_records": n_now, "n_problems": len(source.problems)})
+
+
+def _counted(tables: Iterator[pa.Table], bar: ProgressBar) -> Iterator[pa.Table]:
+    for table in tables:
+        bar.advance(len(table))
+        yield table
+
+
+if __name__ == "__main__":
+    sys.exit(main(Config, run))
