@@ -1,0 +1,75 @@
+"""Assembles the page: sections in order, contents, a CSP that names every script and style."""
+
+import base64
+import hashlib
+import json
+from collections.abc import Callable
+from importlib.resources import files
+
+from markupsafe import Markup
+
+from cvdata.report.colophon import colophon
+from cvdata.report.failures import failures
+from cvdata.report.gallery import galleries
+from cvdata.report.inputs import ReportInput
+from cvdata.report.overview import overview
+from cvdata.report.questions import questions
+from cvdata.report.section import Section, fill
+from cvdata.report.sharing import without_paths
+
+SECTIONS: tuple[Callable[[ReportInput], list[Section]], ...] = (
+    overview,
+    failures,
+    galleries,
+    questions,
+    colophon,
+)
+"""The report, in reading order. A later job adds one file and one name here."""
+
+
+def render(data: ReportInput, *, share: bool = False) -> str:
+    """The whole report as one HTML document without remote assets.
+
+    Deterministic: the same input gives the same bytes. With `share`, no absolute path or
+    storage URL of the machine it was made on is left in it.
+    """
+    shown = without_paths(data) if share else data
+    sections = [section for build in SECTIONS for section in build(shown)]
+    downloads = {name: text for s in sections for name, text in s.downloads.items()}
+    style, script = _asset("style.css"), _asset("script.js")
+    return str(
+        fill(
+            "page.html",
+            data=shown,
+            sections=sections,
+            style=style,
+            script=script,
+            payload=embedded_json({"downloads": downloads}),
+            csp=_policy(style, script),
+        )
+    )
+
+
+def embedded_json(value: object) -> Markup:
+    """JSON that no HTML parser can leave: `<`, `>`, `&` and the line separators as escapes."""
+    text = json.dumps(value, ensure_ascii=True, sort_keys=True, separators=(",", ":"))
+    for char in "<>&":
+        text = text.replace(char, f"\\u{ord(char):04x}")
+    return Markup(text)  # noqa: S704  the three characters that matter were escaped above
+
+
+def _policy(style: Markup, script: Markup) -> str:
+    """Nothing from anywhere, but pictures within the page and exactly these two inline assets."""
+    return (
+        f"default-src 'none'; img-src data:; style-src '{_hash(style)}'; "
+        f"script-src '{_hash(script)}'; base-uri 'none'; form-action 'none'"
+    )
+
+
+def _hash(text: str) -> str:
+    return "sha256-" + base64.b64encode(hashlib.sha256(text.encode()).digest()).decode()
+
+
+def _asset(name: str) -> Markup:
+    text = files("cvdata.report.templates").joinpath(name).read_text("utf-8")
+    return Markup(text)  # noqa: S704  our own file

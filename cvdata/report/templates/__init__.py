@@ -1,0 +1,1 @@
+"""HTML, CSS and script of the report; a package so that installers carry them along."""
