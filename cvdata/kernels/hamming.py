@@ -248,3 +248,21 @@ def flip_masks(width: int, radius: int) -> U64:
     chosen = (itertools.combinations(range(width), k) for k in reach)
     masks = [sum(1 << bit for bit in bits) for bits in itertools.chain.from_iterable(chosen)]
     return np.array(masks, np.uint64)
+
+
+def probe_tables(words: U64, plan: BandPlan) -> Any:
+    """Every band's table side by side, for searches one row at a time (`stars.star_search`).
+
+    (keys (M, N) uint64, offsets (M, K + 1) int64, rows (M, N) int32, flips: M arrays).
+    """
+    width = max((len(band.key_bits) for band in plan.bands), default=0)
+    keys = np.zeros((len(plan.bands), len(words)), np.uint64)
+    offsets = np.full((len(plan.bands), (1 << width) + 1), len(words), np.int64)
+    rows = np.zeros((len(plan.bands), len(words)), np.int32)
+    for m, band in enumerate(plan.bands):
+        bits = np.array(band.key_bits, np.int64)
+        keys[m] = band_keys(words, bits // 64, (63 - bits % 64).astype(np.uint64))
+        table, rows[m] = bucket_order(keys[m], 1 << len(bits))
+        offsets[m, : len(table)] = table
+    flips = tuple(flip_masks(len(band.key_bits), band.radius) for band in plan.bands)
+    return keys, offsets, rows, flips

@@ -1,0 +1,61 @@
+"""Python functions compiled by numba at first use, cached on disk, importable without numba."""
+
+from collections.abc import Callable, Iterator
+from functools import update_wrapper
+from typing import Any, Generic, ParamSpec, TypeVar
+
+P = ParamSpec("P")
+R = TypeVar("R")
+
+RGB = "Array(uint8, 3, 'C', readonly=True)"
+GRAY = "Array(uint8, 2, 'C', readonly=True)"
+"""Signatures of images: a read-only array type also takes writable arrays."""
+
+_KERNELS: "list[Kernel[..., Any]]" = []
+
+
+class Kernel(Generic[P, R]):
+    """A function with one explicit numba signature, compiled (or loaded from the cache) when needed.
+
+    Integer semantics are C's, no fast-math: every bit is the same on every machine that follows
+    IEEE 754. The GIL is released.
+    """
+
+    def __init__(self, function: Callable[P, R], signature: str) -> None:
+        self.function = function
+        self.signature = signature
+        self._native: Callable[P, R] | None = None
+        update_wrapper(self, function)
+
+    def compile(self) -> Callable[P, R]:
+        """The native function; numba's cache makes this a matter of milliseconds after the first."""
+        import numba
+
+        decorate = numba.njit(
+            self.signature, cache=True, nogil=True, error_model="numpy", boundscheck=False
+        )
+        self._native = decorate(self.function)
+        return self._native  # type: ignore[return-value]
+
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
+        """Call the native function."""
+        native = self._native
+        if native is None:
+            native = self.compile()
+        return native(*args, **kwargs)
+
+
+def compiled(signature: str) -> Callable[[Callable[P, R]], Kernel[P, R]]:
+    """Decorator: compile with this numba signature, e.g. ``"void(uint8[:,::1], int64)"``."""
+
+    def wrap(function: Callable[P, R]) -> Kernel[P, R]:
+        kernel = Kernel(function, signature)
+        _KERNELS.append(kernel)
+        return kernel
+
+    return wrap
+
+
+def kernels() -> "Iterator[Kernel[..., Any]]":
+    """Every kernel of the modules imported so far."""
+    return iter(_KERNELS)
