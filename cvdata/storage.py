@@ -44,6 +44,12 @@ class Store:
     def __reduce__(self) -> tuple[Any, ...]:
         return _reopen, (type(self), self.url, self.single_writer)
 
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, Store) and self.__reduce__() == other.__reduce__()
+
+    def __hash__(self) -> int:
+        return hash(self.__reduce__())
+
     def path(self, relative: str) -> str:
         """The full path of `relative`, which must stay inside the folder."""
         if relative.startswith("/") or ".." in relative.split("/"):

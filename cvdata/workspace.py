@@ -192,6 +192,10 @@ class Change:
         self._states[name] = state
         return state
 
+    def put_state(self, name: str, state: TableState) -> None:
+        """Publish these parts, written already, as the table (compaction)."""
+        self._states[name] = state
+
     def artifact(self, name: str, data: bytes, folder: str, suffix: str) -> Artifact:
         """Write an immutable file, named by its digest, and publish it under `name`."""
         sha256 = digest(data)

@@ -42,9 +42,5 @@ def _checked(result: pa.Table, rows: pa.Table, spec: PartSpec) -> pa.Table:
 
 
 @lru_cache(maxsize=2)
-def _cached_records(url: str, path: str) -> pa.Table:
-    return read_columns(Store(url), [Part(path, 0, 0, "")], RECORDS)
-
-
 def _records(store: Store, path: str) -> pa.Table:
-    return _cached_records(store.url, path)
+    return read_columns(store, [Part(path, 0, 0, "")], RECORDS)

@@ -3,7 +3,6 @@
 from collections.abc import Sequence
 
 import pyarrow as pa
-from tests.tables.stages import KeyLength, make_records
 
 from cvdata.engine.session import EngineConfig, Session
 from cvdata.engine.verbs import map_chunks
@@ -12,6 +11,7 @@ from cvdata.schema import RECORDS
 from cvdata.storage import digest
 from cvdata.tables import check_complete, plan
 from cvdata.workspace import Workspace
+from tests.tables.stages import KeyLength, make_records
 
 
 def ingest(workspace: Workspace, keys: Sequence[str], revision: str = "1", tag: str = "s") -> None:

@@ -5,13 +5,17 @@ from pathlib import Path
 
 import pyarrow as pa
 import pytest
-from tests.tables.flows import ingest, part_digests, rows_digest, run_stage
-from tests.tables.stages import KeyLength, make_records
 
+from cvdata.engine.session import EngineConfig, Session
+from cvdata.engine.verbs import map_chunks
 from cvdata.errors import CommitConflict, ConfigError, WorkspaceError
 from cvdata.maintenance import collect, find_garbage
+from cvdata.parts import PartSpec
 from cvdata.schema import RECORDS
+from cvdata.tables import plan
 from cvdata.workspace import Workspace
+from tests.tables.flows import ingest, part_digests, rows_digest, run_stage
+from tests.tables.stages import KeyLength, make_records
 
 KEYS = [f"{i:05d}" + ("bad" if i % 50 == 7 else "") for i in range(1000)]
 
@@ -71,9 +75,8 @@ def test_a_source_replaces_its_own_records_only(workspace: Workspace) -> None:
 
 def test_finished_parts_of_a_killed_run_are_adopted(workspace: Workspace, tmp_path: Path) -> None:
     ingest(workspace, KEYS)
-    with pytest.raises(KeyboardInterrupt), workspace.change("lengths", {}) as change:
-        _half(change)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        _stop_half_way(workspace)
     log = tmp_path / "log"
     assert run_stage(workspace, KeyLength(log=str(log)), chunk_rows=100) == 500
     other = Workspace(str(tmp_path / "other"))
@@ -82,25 +85,20 @@ def test_finished_parts_of_a_killed_run_are_adopted(workspace: Workspace, tmp_pa
     assert part_digests(workspace, "lengths") == part_digests(other, "lengths")
 
 
-def _half(change: object) -> None:
-    from cvdata.engine.session import EngineConfig, Session
-    from cvdata.engine.verbs import map_chunks
-    from cvdata.parts import PartSpec
-    from cvdata.tables import plan
-
+def _stop_half_way(workspace: Workspace) -> None:
     stage = KeyLength()
-    table = change.keyed(  # type: ignore[attr-defined]
-        PartSpec("lengths", stage.fingerprints["lengths"], stage.schemas["lengths"])
-    )
-    work = plan(change.store, change.records, [table], 100)  # type: ignore[attr-defined]
-    map_chunks(Session(EngineConfig("serial")), stage, work.chunks[::2], {"lengths": table})
+    spec = PartSpec("lengths", stage.fingerprints["lengths"], stage.schemas["lengths"])
+    with workspace.change("lengths", {}) as change:
+        table = change.keyed(spec)
+        work = plan(change.store, change.records, [table], 100)
+        map_chunks(Session(EngineConfig("serial")), stage, work.chunks[::2], {"lengths": table})
+        raise KeyboardInterrupt
 
 
 def test_orphans_of_another_chunk_size_double_nothing(workspace: Workspace) -> None:
     ingest(workspace, KEYS)
-    with pytest.raises(KeyboardInterrupt), workspace.change("lengths", {}) as change:
-        _half(change)
-        raise KeyboardInterrupt
+    with pytest.raises(KeyboardInterrupt):
+        _stop_half_way(workspace)
     other = Workspace(workspace.store.url)
     run_stage(other, chunk_rows=64)
     assert len(other.read("lengths")) == 1000
@@ -132,10 +130,13 @@ def test_any_chunk_size_gives_the_same_rows(tmp_path: Path, chunk_rows: int) -> 
 def test_the_second_writer_of_a_table_gives_way(workspace: Workspace) -> None:
     ingest(workspace, KEYS[:10])
     first, second = Workspace(workspace.store.url), Workspace(workspace.store.url)
-    with pytest.raises(CommitConflict), first.change("x", {}) as a:
+    with first.change("x", {}) as a:
         a.replace("records", [make_records(["mine"])], RECORDS)
         with second.change("y", {}) as b:
             b.replace("records", [make_records(["theirs"])], RECORDS)
+        with pytest.raises(CommitConflict):
+            a.commit()
+        a.cancel()
     assert workspace.refresh().read("records", ["key"]).to_pylist() == [{"key": b"theirs"}]
 
 

@@ -1,0 +1,42 @@
+# The two commands of the README, and the checks behind them. Needs Python 3.11+ and pip, no more.
+PYTHON ?= python3
+VENV ?= .venv
+BIN := $(VENV)/bin
+STAMP := $(VENV)/.installed
+
+.PHONY: demo test check fix setup chaos bench clean
+
+setup: $(STAMP)
+
+$(STAMP): pyproject.toml constraints.txt
+	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@touch $@
+
+demo: setup
+	@$(BIN)/cvdata sample demo/photos
+	@$(BIN)/cvdata curate demo/photos --workspace demo/results --label-from-folder --split-from-folder \
+		--max-error-rate 0.3 --warn-error-rate 0.3
+
+test: setup
+	@$(MAKE) --no-print-directory check
+	$(BIN)/python -m pytest -m "not slow and not gpu"
+
+check: setup
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+fix: setup
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+chaos: setup
+	CVDATA_CHAOS=full $(BIN)/python -m pytest tests/chaos -m "chaos or slow" --timeout 7200
+
+bench: setup
+	$(BIN)/python -m tests.benchmarks
+
+clean:
+	rm -rf demo build .pytest_cache .mypy_cache .ruff_cache

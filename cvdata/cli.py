@@ -1,0 +1,77 @@
+"""`cvdata <job> …` and the result tools."""
+
+import importlib
+import sys
+from collections.abc import Sequence
+
+from cvdata.command import USAGE
+from cvdata.command import main as run_job
+from cvdata.config import fail, nearest, parse
+from cvdata.errors import CvdataError
+
+JOBS = {
+    "curate": "the whole chain on one source: only what is new is computed",
+    "ingest": "list a source: any format -> records",
+    "scan": "fetch and decode each image once: facts, checksums, hashes",
+    "eda": "measures -> issues and summary, in seconds",
+    "report": "tables -> one self-contained report.html",
+}
+TOOL_NAMES = {
+    "sample": "make a sample dataset with planted findings",
+    "status": "what a workspace holds",
+    "verify": "check a workspace against its commit log",
+    "files": "list the live Parquet files",
+    "gc": "delete what no kept commit names",
+    "compact": "merge small parts into large ones",
+}
+COMMANDS = {**JOBS, **TOOL_NAMES}
+
+
+def usage() -> str:
+    """The list of commands."""
+    width = max(map(len, COMMANDS))
+    jobs = "\n".join(f"  {name:<{width}}  {what}" for name, what in JOBS.items())
+    tools = "\n".join(f"  {name:<{width}}  {what}" for name, what in TOOL_NAMES.items())
+    return (
+        "usage: cvdata COMMAND [options]      (cvdata COMMAND --help tells more)\n\n"
+        f"jobs\n{jobs}\n\ntools\n{tools}\n\n"
+        "start with:  cvdata curate FOLDER --workspace RESULTS\n"
+        "exit codes:  0 done · 2 usage · 3 done, many bad images · 4 stopped, resumable · "
+        "5 commit conflict · 6 too many bad images · 7 verify failed"
+    )
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code."""
+    args = list(sys.argv[1:] if argv is None else argv)
+    if not args or args[0] in ("-h", "--help", "help"):
+        print(usage())
+        return 0 if args else USAGE
+    if args[0] == "--version":
+        from importlib.metadata import version
+
+        print(f"cvdata {version('cvdata')}")
+        return 0
+    name, rest = args[0], args[1:]
+    if name in JOBS:
+        job = importlib.import_module(f"jobs.{name}")
+        return run_job(job.Config, job.run, rest, f"cvdata {name}")
+    if name in TOOL_NAMES:
+        return _run_tool(name, rest)
+    fail(f"unknown command {name!r}{nearest(name, list(COMMANDS))}; `cvdata --help` lists them")
+    return USAGE
+
+
+def _run_tool(name: str, args: Sequence[str]) -> int:
+    from cvdata.tools import TOOLS
+
+    try:
+        parse(TOOLS[name], args, f"cvdata {name}").run()
+    except CvdataError as error:
+        fail(str(error))
+        return error.exit_code
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())
