@@ -1,0 +1,1 @@
+"""Candidates -> verified pairs -> groups -> the copy that is kept."""
