@@ -15,7 +15,8 @@ from cvdata.kernels.moments import Floats
 from cvdata.schema import COOCCURRENCE, COUNTS, JOINT
 
 Ints = npt.NDArray[np.int64]
-Strings: TypeAlias = "pa.Array | pa.ChunkedArray"
+Column: TypeAlias = pa.Array
+"""Strings, in one array or in chunks."""
 
 MAX_VALUES = 1 << 16
 TOP_VALUES = 1000
@@ -39,7 +40,7 @@ class Tallies:
         return {}
 
     def update(
-        self, acc: TallyState, fields: Mapping[str, Strings | None], codes: Sequence[Ints]
+        self, acc: TallyState, fields: Mapping[str, Column | None], codes: Sequence[Ints]
     ) -> None:
         """Add N rows: strings per field, null counts as "(none)"; `codes` (N,) per scope."""
         for field, column in fields.items():
