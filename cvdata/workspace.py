@@ -212,7 +212,7 @@ class Change:
     def commit(self) -> Commit:
         """Publish: rebase over commits of other tables, give way to one of the same table."""
         states = {n: t.state() for n, t in self._keyed.items()} | self._states
-        changed = {n: s for n, s in states.items() if self.base.tables.get(n) != s}
+        changed = {n: s for n, s in states.items() if not _is_same(self.base.tables.get(n), s)}
         files = {n: a for n, a in self._artifacts.items() if self.base.artifacts.get(n) != a}
         if self._cancelled or not (changed or files):
             return self.base
@@ -235,6 +235,16 @@ class Change:
                 self.workspace.refresh()
                 return commit
             head, parent = self.workspace.log.head()
+
+
+def _is_same(held: TableState | None, state: TableState) -> bool:
+    """Equal but for the number of the commit that a derived table was computed from."""
+    if held is None:
+        return False
+    kept, new = dict(held.meta), dict(state.meta)
+    if "inputs" in kept:
+        new["computed_from"] = kept.get("computed_from")
+    return held == TableState(state.fingerprint, state.parts, new)
 
 
 def _refuse_conflicts(base: Commit, head: Commit, changed: Mapping[str, TableState]) -> None:

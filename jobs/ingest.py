@@ -4,6 +4,7 @@ import sys
 from collections.abc import Iterator
 
 import pyarrow as pa
+from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
 from cvdata.command import Summary, main
@@ -11,15 +12,29 @@ from cvdata.config import JobConfig
 from cvdata.engine.progress import ProgressBar
 from cvdata.runs.ingest import cut, refuse_shrink
 from cvdata.schema import RECORDS
-from cvdata.sources import SourceOptions, open_source
+from cvdata.sources import open_source
 from cvdata.workspace import Workspace
 
 
-class Config(JobConfig, SourceOptions):
+class Config(JobConfig):
     """List the images of SOURCE into the workspace's `records`; nothing is decoded."""
 
     source: CliPositionalArg[str]
     """Folder, file or URL: images, Parquet, tar shards, CSV, JSONL, COCO, VOC or YOLO."""
+    format: str | None = None
+    """folder, parquet, webdataset, csv, jsonl, coco, voc or yolo; guessed where it is not given."""
+    source_name: str = "default"
+    """Name of this source in the workspace: ingesting it again replaces its records only."""
+    label_from_folder: bool | None = None
+    """Folders: the label is the name of the parent folder."""
+    split_from_folder: bool | None = None
+    """Folders: the split is the name of the top folder (train, val, test)."""
+    all_files: bool | None = None
+    """Folders: take every file, not only those with an image extension."""
+    follow_symlinks: bool | None = None
+    """Folders: follow symbolic links."""
+    source_options: dict[str, str] = Field({})
+    """Other options of the format as NAME=VALUE (docs/sources.md lists them)."""
     allow_shrink: bool = False
     """Accept that more than 20 % of the source's images are gone."""
 
@@ -27,7 +42,14 @@ class Config(JobConfig, SourceOptions):
 def run(config: Config) -> Summary:
     """Replace the records of this source; those of other sources stay."""
     name = config.source_name
-    source = open_source(config.source, config)
+    flags = ("label_from_folder", "split_from_folder", "all_files", "follow_symlinks")
+    given = {n: v for n in flags if (v := getattr(config, n)) is not None}
+    source = open_source(
+        config.source,
+        format=config.format,
+        source_name=name,
+        options={**config.source_options, **given},
+    )
     workspace = Workspace(config.workspace, single_writer=config.single_writer)
     with workspace.change("ingest", config.model_dump(mode="json")) as change:
         held = change.base.tables.get("records")

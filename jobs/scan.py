@@ -5,31 +5,14 @@ import sys
 from pydantic import Field
 
 from cvdata.command import Summary, engine_config, main
-from cvdata.config import Frozen, JobConfig
+from cvdata.config import JobConfig
 from cvdata.engine.session import Session
-from cvdata.image import Limits
 from cvdata.measures import DEFAULT_MEASURES
+from cvdata.runs.limits import ImageLimits
 from cvdata.runs.scan import ScanOptions, fill, next_generation, plan_sets, tally
+from cvdata.stages.isolation_process import Confinement
 from cvdata.stages.scan import MeasureSpec
 from cvdata.workspace import Workspace
-
-
-class ImageLimits(Frozen):
-    """What is decoded at all; anything beyond is an error row."""
-
-    max_bytes: int = Field(Limits().max_bytes, ge=1)
-    """Largest file, bytes."""
-    max_pixels: int = Field(Limits().max_pixels, ge=1)
-    """Most pixels."""
-    max_side: int = Field(Limits().max_side, ge=1)
-    """Longest side, pixels."""
-    formats: list[str] = sorted(Limits().formats)
-    """Formats that are decoded; AVIF, HEIF and JPEG2000 on request."""
-
-    def build(self) -> Limits:
-        """As the decoder takes them."""
-        values = self.model_dump() | {"formats": frozenset(f.upper() for f in self.formats)}
-        return Limits(**values)
 
 
 class Config(JobConfig):
@@ -59,9 +42,7 @@ class Config(JobConfig):
         """How to compute."""
         return ScanOptions(
             self.chunk_rows,
-            self.time_limit,
-            self.memory_limit,
-            self.isolate,
+            Confinement(self.time_limit, self.memory_limit, self.isolate),
             self.max_error_rate,
             self.dry_run,
         )

@@ -1,9 +1,12 @@
 """What every test shares."""
 
 import os
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+from cvdata.engine.session import EngineConfig, Session
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -15,3 +18,11 @@ def shared_data() -> Path:
     if not path.is_dir():
         pytest.skip(f"no real images: {path} is absent (set CVDATA_TEST_DATA)")
     return path
+
+
+@pytest.fixture(scope="session")
+def ray_up() -> Iterator[None]:
+    """One embedded Ray for all tests of a session; sessions of the tests join it."""
+    with Session(EngineConfig("ray", workers=4, object_store_bytes=256 * 1024**2)) as session:
+        session.start()
+        yield

@@ -67,7 +67,7 @@ class Session:
             return 1
         import ray
 
-        self._start()
+        self.start()
         return max(1, int(ray.cluster_resources().get("CPU", 1) / max(resources.cpus, 0.01)))
 
     def run(
@@ -87,7 +87,7 @@ class Session:
         from ray import cloudpickle
         from ray.data import TaskPoolStrategy
 
-        self._start()
+        self.start()
         workers = self.n_workers(resources)
         _refuse_impossible(resources, ray.cluster_resources())
         _tune_ray_data()
@@ -99,7 +99,7 @@ class Session:
             fn_kwargs={"work": work},
             batch_size=None,
             batch_format="pyarrow",
-            compute=TaskPoolStrategy(size=workers),
+            compute=TaskPoolStrategy(size=min(workers, n_blocks)),
             num_cpus=resources.cpus,
             num_gpus=resources.gpus or None,
         )
@@ -112,7 +112,8 @@ class Session:
         except ray.exceptions.RayError as error:
             raise RunInterrupted(f"Ray stopped the run: {error}") from error
 
-    def _start(self) -> None:
+    def start(self) -> None:
+        """Join the Ray that is up in this process, or the named cluster, or start one here."""
         import ray
 
         if ray.is_initialized():

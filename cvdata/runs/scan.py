@@ -1,7 +1,7 @@
 """Which measure sets a scan computes: what is asked for, less what committed sets hold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 from cvdata.commits import TableState
 from cvdata.engine.session import Session
@@ -10,6 +10,7 @@ from cvdata.errors import TooManyErrors, WorkspaceError
 from cvdata.image import Limits
 from cvdata.measures import spec_fingerprint
 from cvdata.parts import PartSpec, error_counts, parts_digest
+from cvdata.stages.isolation_process import Confinement
 from cvdata.stages.scan import MeasureSet, MeasureSpec, Scan
 from cvdata.tables import KeyedTable, Plan, check_complete, plan
 from cvdata.workspace import Change, Workspace
@@ -25,9 +26,7 @@ class ScanOptions:
     """How to compute, not what: nothing here can change a value."""
 
     chunk_rows: int = 0
-    time_limit_seconds: float = 20.0
-    memory_limit_bytes: int = 4 * 1024**3
-    is_isolated: bool = False
+    confinement: Confinement = field(default_factory=Confinement)
     max_error_rate: float = 0.05
     is_dry_run: bool = False
 
@@ -201,12 +200,7 @@ def fill(change: Change, session: Session, plan_: SetPlan, options: ScanOptions)
     sets = plan_.by_table()
     rate = 0.0
     for names, chunks in work.groups().items():
-        stage = Scan(
-            tuple(sets[n] for n in names),
-            time_limit_seconds=options.time_limit_seconds,
-            memory_limit_bytes=options.memory_limit_bytes,
-            is_isolated=options.is_isolated,
-        )
+        stage = Scan(tuple(sets[n] for n in names), options.confinement)
         rate = map_chunks(session, stage, chunks, tables).rate
     for table in tables.values():
         check_complete(table, work.chunks, change.store)

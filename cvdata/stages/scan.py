@@ -14,7 +14,8 @@ from cvdata.measures.base import Measure, Value
 from cvdata.schema import measures_schema
 from cvdata.sources.fetch import Fetcher
 from cvdata.stages.base import Resources
-from cvdata.stages.isolation import Sandbox, shared_sandbox
+from cvdata.stages.isolation import shared_sandbox
+from cvdata.stages.isolation_process import Confinement
 from cvdata.storage import digest
 
 Row = dict[str, Value]
@@ -99,9 +100,7 @@ class Scan:
     """Rows of `records` -> rows of each measure set, from one fetch and one decode an image."""
 
     sets: tuple[MeasureSet, ...]
-    time_limit_seconds: float = 20.0
-    memory_limit_bytes: int = 4 * 1024**3
-    is_isolated: bool = False
+    confinement: Confinement = field(default_factory=Confinement)
     resources: Resources = field(default_factory=Resources)
 
     @property
@@ -130,10 +129,12 @@ class Scan:
     def _scan(self, batch: pa.Table) -> list[Any]:
         """For each row its values and failed measures, or the `ImageError` that it ended with."""
         results: list[Any] = [None] * len(batch)
-        sandbox = self._sandbox()
         places: list[int] = []
-        for n, result in enumerate(sandbox.map(self._fetched(batch, results, places))):
-            results[places[n]] = result
+        specs = tuple(spec for s in self.sets for spec in s.specs)
+        scanner = ImageScanner(specs, self.sets[0].limits)
+        with shared_sandbox(scanner, limits=self.confinement) as sandbox:
+            for n, result in enumerate(sandbox.map(self._fetched(batch, results, places))):
+                results[places[n]] = result
         return results
 
     def _fetched(
@@ -147,15 +148,6 @@ class Scan:
             else:
                 places.append(i)
                 yield data, uris[i]
-
-    def _sandbox(self) -> "Sandbox[tuple[Row, dict[str, str]]]":
-        specs = tuple(spec for s in self.sets for spec in s.specs)
-        return shared_sandbox(
-            ImageScanner(specs, self.sets[0].limits),
-            time_limit_seconds=self.time_limit_seconds,
-            memory_limit_bytes=self.memory_limit_bytes,
-            is_isolated=self.is_isolated,
-        )
 
 
 def _rows(batch: pa.Table, results: list[Any], measure_set: MeasureSet) -> pa.Table:

@@ -1,0 +1,134 @@
+"""EDA as a run: three folds over committed tables, no pixels."""
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from cvdata import schema
+from cvdata.commits import Commit, TableState
+from cvdata.eda import GroupFold, Summarize, SummaryTables
+from cvdata.eda.summarize import SummaryState
+from cvdata.engine.session import EngineConfig, Session
+from cvdata.engine.verbs import TableReader, fold
+from cvdata.errors import ConfigError
+from cvdata.issues import Context, IssueSettings, SizeFold, find_issues
+from cvdata.parts import Part, PartSpec, parts_digest, write_content
+from cvdata.reading import IdRange
+from cvdata.storage import Store, digest
+from cvdata.workspace import Change, Workspace
+
+RECORD_COLUMNS = ["source", "split", "label", "boxes"]
+SERIAL_BELOW_RANGES = 8
+"""Up to 2 M rows a loop in this process is faster than starting Ray."""
+
+
+@dataclass(frozen=True)
+class EdaRange:
+    """One range of ids: its issues are written, its numbers are returned."""
+
+    reader: TableReader
+    store: Store
+    spec: PartSpec
+    context: Context
+    settings: IssueSettings
+    summarize: Summarize
+
+    def __call__(self, id_range: IdRange) -> tuple[Part | None, SummaryState]:
+        """The part of the range's issues, and the state of its numbers."""
+        wide = self.reader.read(id_range)
+        boxes = wide.select(["image_id", "boxes"])
+        issues = find_issues(wide, boxes, self.context, self.settings)
+        part = write_content(self.store, self.spec, issues) if len(issues) else None
+        return part, self.summarize.update(self.summarize.zero(), wide)
+
+
+@dataclass(frozen=True)
+class Found:
+    """What EDA found."""
+
+    issues: TableState
+    tables: SummaryTables
+
+
+def session_for(config: EngineConfig, ranges: Sequence[IdRange]) -> Session:
+    """A loop for what a loop does in seconds, the configured engine for more."""
+    if config.kind == "auto" and not config.address and len(ranges) <= SERIAL_BELOW_RANGES:
+        return Session(EngineConfig("serial"))
+    return Session(config)
+
+
+def explore(change: Change, engine: EngineConfig, settings: IssueSettings) -> Found:
+    """Issues and summary of the committed measures, computed anew from the tables."""
+    head = change.base
+    _refuse_without_measures(head, change.store.url)
+    workspace = Workspace(change.store.url, store=change.store).pin(head.seq)
+    ranges = workspace.ranges()
+    with session_for(engine, ranges) as session:
+        size = _reader(head, change.store, {"measures": ["width", "height"]}, workspace)
+        context = fold(session, SizeFold(), size, ranges)
+        labels = TableReader(change.store.url, head.seq, {"records": RECORD_COLUMNS})
+        groups = fold(session, GroupFold(), labels, ranges)
+        summarize = Summarize(groups)
+        wide = {"measures": _measured(workspace), "records": RECORD_COLUMNS}
+        spec = PartSpec("issues", digest(schema.ISSUES.serialize()), schema.ISSUES)
+        work = EdaRange(
+            TableReader(change.store.url, head.seq, wide),
+            change.store,
+            spec,
+            context,
+            settings,
+            summarize,
+        )
+        acc, parts = summarize.zero(), []
+        for part, state in session.run(work, ranges):
+            acc = summarize.merge(acc, state)
+            parts.extend([part] if part else [])
+    thresholds = {issue.name: issue.threshold for issue in settings.issues()}
+    meta = {**_origin(head), "thresholds": thresholds}
+    parts.sort(key=lambda p: p.path)
+    issues = TableState(spec.fingerprint, tuple(parts), meta)
+    change.put_state("issues", issues)
+    return Found(issues, summarize.finalize(acc))
+
+
+def publish(change: Change, tables: SummaryTables) -> None:
+    """Write the summary as tables and as JSON."""
+    meta = _origin(change.base)
+    for name, rows, columns in (
+        ("summary", tables.summary, schema.SUMMARY),
+        ("counts", tables.counts, schema.COUNTS),
+        ("histograms", tables.histograms, schema.HISTOGRAMS),
+        ("joint", tables.joint, schema.JOINT),
+        ("cooccurrence", tables.cooccurrence, schema.COOCCURRENCE),
+        ("class_profile", tables.class_profile, schema.CLASS_PROFILE),
+    ):
+        change.replace(name, [rows], columns, meta=meta)
+    text = json.dumps(tables.answers, indent=1, sort_keys=False, allow_nan=False)
+    change.artifact("summary.json", text.encode(), "summary", ".json")
+
+
+def _origin(head: Commit) -> dict[str, Any]:
+    """What the tables were computed from: a commit, and a digest that shows when it is stale."""
+    parts = [p for n, s in head.tables.items() if n.startswith("measures/") for p in s.parts]
+    inputs = parts_digest([*parts, *head.tables["records"].parts])
+    return {"computed_from": head.seq, "inputs": inputs}
+
+
+def _measured(workspace: Workspace) -> list[str]:
+    first = workspace.ranges(1 << 62)[0][0]
+    return workspace.read("measures", id_range=(first, first)).column_names[2:]
+
+
+def _reader(
+    head: Commit, store: Store, columns: dict[str, list[str]], workspace: Workspace
+) -> TableReader:
+    """A reader of those columns that the measures have."""
+    known = set(_measured(workspace))
+    kept = {name: [c for c in cs if c in known] for name, cs in columns.items()}
+    return TableReader(store.url, head.seq, kept)
+
+
+def _refuse_without_measures(head: Commit, url: str) -> None:
+    if not any(name.startswith("measures/") for name in head.tables):
+        raise ConfigError(f"{url} has no measures yet: run `cvdata scan --workspace {url}` first")

@@ -1,0 +1,42 @@
+"""From tables to one self-contained report.html."""
+
+import sys
+
+from pydantic import Field
+
+from cvdata.command import Summary, main
+from cvdata.config import JobConfig
+from cvdata.report import render
+from cvdata.runs.report import gather
+from cvdata.workspace import Workspace
+
+
+class Config(JobConfig):
+    """Render what the workspace knows as one page that opens anywhere."""
+
+    title: str = ""
+    """Title of the page; default: the name of the workspace."""
+    share: bool = False
+    """Leave out every absolute path and storage URL."""
+    per_issue: int = Field(48, ge=0)
+    """Thumbnails an issue, worst first."""
+    per_error: int = Field(200, ge=0)
+    """Files named for each error code."""
+
+
+def run(config: Config) -> Summary:
+    """Write `report/<commit>/report.html`."""
+    workspace = Workspace(config.workspace, single_writer=config.single_writer).prepare()
+    title = config.title or config.workspace.rstrip("/").rsplit("/", 1)[-1]
+    path = f"report/{workspace.head.seq}/report.html"
+    if config.dry_run:
+        return Summary((f"plan: write {workspace.store.path(path)}",))
+    data = gather(workspace, title, config.per_issue, config.per_error)
+    page = render(data, share=config.share).encode()
+    workspace.store.put(path, page)
+    where = workspace.store.path(path)
+    return Summary((f"report: {where} ({len(page) / 1e6:,.1f} MB)",), {"report": where})
+
+
+if __name__ == "__main__":
+    sys.exit(main(Config, run))

@@ -1,0 +1,90 @@
+"""engine ≡ for-loop, and what happens when a worker fails."""
+
+from dataclasses import dataclass
+from pathlib import Path
+
+import pyarrow as pa
+import pyarrow.compute as pc
+import pytest
+
+from cvdata.engine.session import EngineConfig, Session
+from cvdata.engine.verbs import TableReader, fold
+from cvdata.errors import ConfigError, RunInterrupted, StorageError
+from cvdata.stages.base import Resources
+from cvdata.workspace import Workspace
+from tests.tables.flows import ingest, part_digests, rows_digest, run_stage
+
+KEYS = [f"{i:05d}" + ("bad" if i % 50 == 7 else "") for i in range(700)]
+RAY = EngineConfig("ray", workers=2)
+
+
+@pytest.mark.usefixtures("ray_up")
+@pytest.mark.parametrize("workers", [1, 2, 4])
+def test_ray_is_a_for_loop(tmp_path: Path, workers: int) -> None:
+    found = []
+    for engine in (EngineConfig("serial"), EngineConfig("ray", workers=workers)):
+        workspace = Workspace(str(tmp_path / engine.kind))
+        ingest(workspace, KEYS)
+        run_stage(workspace, engine=engine, chunk_rows=64)
+        found.append((rows_digest(workspace.read("lengths")), part_digests(workspace, "lengths")))
+        assert workspace.verify() == []
+    assert found[0] == found[1]
+
+
+@dataclass(frozen=True)
+class TotalLength:
+    """A monoid for the tests: rows, and the sum of lengths."""
+
+    def zero(self) -> tuple[int, int]:
+        return 0, 0
+
+    def update(self, acc: tuple[int, int], table: pa.Table) -> tuple[int, int]:
+        return acc[0] + len(table), acc[1] + (pc.sum(table["length"]).as_py() or 0)
+
+    def merge(self, a: tuple[int, int], b: tuple[int, int]) -> tuple[int, int]:
+        return a[0] + b[0], a[1] + b[1]
+
+    def finalize(self, acc: tuple[int, int]) -> tuple[int, int]:
+        return acc
+
+
+@pytest.mark.usefixtures("ray_up")
+@pytest.mark.parametrize("engine", [EngineConfig("serial"), RAY], ids=["serial", "ray"])
+@pytest.mark.parametrize("rows", [50, 200, 10_000])
+def test_a_fold_is_one_pass(tmp_path: Path, engine: EngineConfig, rows: int) -> None:
+    workspace = Workspace(str(tmp_path / "w"))
+    ingest(workspace, KEYS)
+    run_stage(workspace)
+    reader = TableReader(
+        workspace.store.url, workspace.head.seq, {"lengths": ["length"], "records": ["key"]}
+    )
+    found = fold(Session(engine), TotalLength(), reader, workspace.ranges(rows))
+    assert found == (700, sum(len(k) for k in KEYS if "bad" not in k))
+
+
+def _fail(item: str) -> str:
+    if item == "world":
+        raise StorageError("the disk is gone")
+    if item == "bug":
+        raise ZeroDivisionError("a bug")
+    return item
+
+
+@pytest.mark.usefixtures("ray_up")
+def test_a_worker_hands_its_error_over() -> None:
+    with pytest.raises(StorageError, match="the disk is gone"):
+        list(Session(RAY).run(_fail, ["fine", "world"]))
+    with pytest.raises(RunInterrupted, match="ZeroDivisionError"):
+        list(Session(RAY).run(_fail, ["fine", "bug"]))
+    assert sorted(Session(RAY).run(_fail, ["a", "b", "c"])) == ["a", "b", "c"]
+
+
+@pytest.mark.usefixtures("ray_up")
+def test_what_cannot_be_placed_is_refused_at_once() -> None:
+    with pytest.raises(ConfigError, match="needs 2 GPUs and the cluster has 0"):
+        list(Session(RAY).run(_fail, ["a"], Resources(gpus=2)))
+
+
+def test_no_work_starts_no_engine() -> None:
+    with Session(EngineConfig("ray", address="nowhere:1")) as session:
+        assert list(session.run(_fail, [])) == []
