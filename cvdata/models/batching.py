@@ -1,0 +1,151 @@
+"""Batches of the right size, and one bad row that stays one bad row.
+
+The batch grows until it no longer pays, and halves when memory runs out, without losing an
+image. A batch that fails otherwise is halved until the image that fails it is alone.
+"""
+
+import logging
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+
+from cvdata.errors import ConfigError, ErrorCode, ImageError
+from cvdata.models.base import Batch, Floats, Model, Pixels, Prediction, Prepared
+from cvdata.models.restoring import restore
+
+log = logging.getLogger(__name__)
+
+Result = Floats | Prediction | ImageError
+
+LARGEST = 512
+GAIN = 1.05
+"""A batch twice as large is worth it when images/s grow by this factor."""
+
+
+@dataclass
+class Runner:
+    """Runs a model over any number of images, each giving a vector, a prediction or an error.
+
+    `batch_size` None finds it on the first images. `predict` takes decoded images; `run` takes
+    what `model.prepare` made, which may have happened in another process.
+    """
+
+    model: Model
+    device: str = "auto"
+    batch_size: int | None = None
+    largest: int = LARGEST
+    clock: Callable[[], float] = time.perf_counter
+    n_halvings: int = field(default=0, init=False)
+
+    def setup(self) -> None:
+        """Load the model onto the device."""
+        self.model.setup(self.device)
+
+    def predict(self, images: Sequence[Pixels]) -> list[Result]:
+        """One result for each uint8 (H, W, 3) image, in order, in original pixels."""
+        return self.run([self.model.prepare(rgb) for rgb in images])
+
+    def run(self, prepared: Sequence[Prepared]) -> list[Result]:
+        """One result for each prepared image, in order, in original pixels."""
+        results: list[Result] = []
+        while len(results) < len(prepared):
+            start = len(results)
+            if self.batch_size is None:
+                results += self._measure(prepared[start:])
+            else:
+                results += self._run(prepared[start : start + self.batch_size])
+        return results
+
+    def _measure(self, prepared: Sequence[Prepared]) -> list[Result]:
+        """Do real work in growing batches until growth no longer pays; sets `batch_size`."""
+        results = self._run(prepared[:1])
+        size, best, rate = 1, 1, 0.0
+        while len(results) < len(prepared) and size <= self.largest:
+            part = prepared[len(results) : len(results) + size]
+            n_halvings, began = self.n_halvings, self.clock()
+            results += self._run(part)
+            found = len(part) / max(self.clock() - began, 1e-9)
+            if self.n_halvings > n_halvings:
+                break
+            if len(part) < size:
+                return results
+            if found < rate * GAIN:
+                self.batch_size = best
+                break
+            best, rate, size = size, found, size * 2
+        else:
+            if size > self.largest:
+                self.batch_size = self.largest
+        return results
+
+    def _run(self, prepared: Sequence[Prepared]) -> list[Result]:
+        pixels = [one.pixels for one in prepared]
+        try:
+            outputs = self.model(self._stack(pixels))  # type: ignore[operator]
+            found = _checked(outputs, len(prepared))
+        except ConfigError:
+            raise
+        except Exception as error:  # noqa: BLE001  sorted here: memory, device, or this image alone
+            return self._after(error, prepared)
+        return [_restored(value, one) for value, one in zip(found, prepared, strict=True)]
+
+    def _after(self, error: Exception, prepared: Sequence[Prepared]) -> list[Result]:
+        if is_device_lost(error):
+            raise error
+        n, short = len(prepared), is_out_of_memory(error)
+        if n == 1:
+            code = ErrorCode.OUT_OF_MEMORY if short else ErrorCode.MODEL_FAILED
+            return [ImageError(code, f"{type(error).__name__}: {error}")]
+        half = (n + 1) // 2
+        if short:
+            self.n_halvings += 1
+            self.batch_size = half
+            log.warning("out of memory at a batch of %d; going on with %d", n, half)
+        return [*self._run(prepared[:half]), *self._run(prepared[half:])]
+
+    def _stack(self, pixels: Sequence[Pixels]) -> Batch:
+        return np.stack(pixels) if self.model.size is not None else pixels
+
+
+def is_out_of_memory(error: BaseException) -> bool:
+    """Whether memory of the host or the device ran out: Python's, torch's, ONNX Runtime's words."""
+    if isinstance(error, MemoryError) or type(error).__name__ == "OutOfMemoryError":
+        return True
+    words = str(error).lower()
+    return any(
+        text in words
+        for text in ("out of memory", "failed to allocate", "bad_alloc", "can't allocate memory")
+    )
+
+
+def is_device_lost(error: BaseException) -> bool:
+    """Whether the device can run nothing more: nobody's image's fault, so it is raised."""
+    if is_out_of_memory(error):
+        return False
+    words = str(error).lower()
+    return type(error).__name__ == "AcceleratorError" or any(
+        text in words
+        for text in ("cuda error", "device-side assert", "cuda failure", "cudnn_status")
+    )
+
+
+def _checked(outputs: Any, n: int) -> list[Any]:
+    """One value an image; a vector with a NaN or an infinity is an error of its own row."""
+    if len(outputs) != n:
+        raise ConfigError(f"the model gave {len(outputs)} results for {n} images")
+    if not isinstance(outputs, np.ndarray):
+        return list(outputs)
+    is_finite = np.atleast_1d(np.isfinite(outputs).all(axis=1)).tolist()
+    failed = ImageError(ErrorCode.MODEL_FAILED, "the embedding is not finite")
+    return [row if good else failed for row, good in zip(outputs, is_finite, strict=True)]
+
+
+def _restored(value: Any, prepared: Prepared) -> Result:
+    if not isinstance(value, Prediction):
+        return value  # type: ignore[no-any-return]
+    if not np.isfinite(value.scores).all():
+        return ImageError(ErrorCode.MODEL_FAILED, "a score is not finite")
+    return restore(value, prepared.geometry)

@@ -1,0 +1,28 @@
+"""What the operator may say of a model."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import Any
+
+from cvdata.models.assembly import Execution
+from cvdata.models.base import Task
+
+
+@dataclass(frozen=True)
+class ModelOptions:
+    """Choices beside the name; None means the model's own.
+
+    `weights` is a file, an https URL, the name of a published set (`IMAGENET1K_V2`), or
+    `random` (seeded, for tests); a file or URL needs its `sha256`. `parameters` are those of
+    the adapter (an ONNX detector's layout) or the arguments of the operator's own class.
+    """
+
+    task: Task | None = None
+    weights: str | None = None
+    sha256: str | None = None
+    top_k: int = 5
+    min_score: float | None = None
+    labels: tuple[str, ...] = ()
+    seed: int = 0
+    execution: Execution = field(default_factory=Execution)
+    parameters: Mapping[str, Any] = field(default_factory=dict)

@@ -1,0 +1,157 @@
+"""Torch modules that take uint8 pictures. Imported by `setup()` only: this file imports torch."""
+
+from collections.abc import Callable, Sequence
+from contextlib import nullcontext
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+import torch
+from torch import nn
+
+from cvdata.errors import ConfigError
+from cvdata.models.base import Batch, Normalise
+
+PRECISIONS = {"float32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class Pixels(nn.Module):
+    """uint8 NHWC -> normalised float NCHW, on whatever device the batch is."""
+
+    mean: torch.Tensor
+    std: torch.Tensor
+
+    def __init__(self, normalise: Normalise) -> None:
+        super().__init__()
+        self.register_buffer("mean", torch.tensor(normalise.mean).view(1, 3, 1, 1) * 255)
+        self.register_buffer("std", torch.tensor(normalise.std).view(1, 3, 1, 1) * 255)
+
+    def forward(self, images: torch.Tensor) -> torch.Tensor:
+        """Normalise (N, H, W, 3)."""
+        pixels = images.permute(0, 3, 1, 2).to(torch.float32)
+        return (pixels - self.mean) / self.std
+
+
+class Classifier(nn.Module):
+    """uint8 NHWC -> (L2-normalised penultimate features, softmax probabilities)."""
+
+    def __init__(self, pixels: Pixels, features: nn.Module, head: nn.Module | None) -> None:
+        super().__init__()
+        self.pixels, self.features, self.head = pixels, features, head
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, ...]:
+        """One pass gives both."""
+        features = self.features(self.pixels(images)).flatten(1)
+        if self.head is None:
+            return (_unit(features),)
+        return _unit(features), torch.softmax(self.head(features).float(), dim=1)
+
+
+class ConvClassifier(nn.Module):
+    """The same for a fully convolutional head (SqueezeNet): the features are average-pooled."""
+
+    def __init__(self, pixels: Pixels, features: nn.Module, head: nn.Module) -> None:
+        super().__init__()
+        self.pixels, self.features, self.head = pixels, features, head
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One pass gives both."""
+        grid = self.features(self.pixels(images))
+        logits = self.head(grid).flatten(1)
+        return _unit(grid.mean(dim=(2, 3))), torch.softmax(logits.float(), dim=1)
+
+
+def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
+    """The model without its last linear layer, and that layer: features, then logits."""
+    names = [name for name, part in model.named_modules() if isinstance(part, nn.Linear)]
+    if not names:
+        raise ConfigError(f"{type(model).__name__} ends in no linear layer; no embedding defined")
+    parent, _, leaf = names[-1].rpartition(".")
+    owner = model.get_submodule(parent)
+    head = owner.get_submodule(leaf)
+    setattr(owner, leaf, nn.Identity())
+    assert isinstance(head, nn.Linear)  # noqa: S101  chosen so above
+    return model, head
+
+
+def load_state(
+    model: nn.Module, path: Path, rename: Callable[[str], str] = lambda key: key
+) -> None:
+    """Load a state dict (`.pth` with `weights_only=True`, or `.safetensors`), every key matched.
+
+    Counters that only training reads (`num_batches_tracked`) may be absent.
+    """
+    state: Any
+    if path.suffix == ".safetensors":
+        state = _safetensors(path)
+    else:
+        state = torch.load(path, map_location="cpu", weights_only=True)
+    if isinstance(state.get("state_dict"), dict):
+        state = state["state_dict"]
+    # In place: an ordered dict carries the version notes that loading reads.
+    for key in list(state):
+        state[rename(key)] = state.pop(key)
+    missing, unexpected = model.load_state_dict(state, strict=False)
+    missing = [key for key in missing if not key.endswith("num_batches_tracked")]
+    if missing or unexpected:
+        raise ConfigError(
+            f"{path} does not fit {type(model).__name__}: missing {missing[:3]}, "
+            f"unexpected {list(unexpected)[:3]}"
+        )
+
+
+class TorchRunner:
+    """A module on a device: channels_last, autocast and compile as asked."""
+
+    def __init__(self, module: nn.Module, device: str, precision: str, compiled: bool) -> None:
+        if precision not in PRECISIONS:
+            raise ConfigError(f"precision is one of {sorted(PRECISIONS)}, not {precision!r}")
+        self.device = torch.device(device)
+        self.dtype = PRECISIONS[precision]
+        module = module.eval().to(self.device).to(memory_format=torch.channels_last)
+        self.module: Any = torch.compile(module) if compiled else module
+        self.is_cuda = self.device.type == "cuda"
+
+    def __call__(self, batch: Batch) -> Any:
+        """The module's raw output for uint8 (N, H, W, 3), or for N arrays (H, W, 3)."""
+        with torch.inference_mode(), self._autocast():
+            if isinstance(batch, np.ndarray):
+                return self.module(self._to_device(batch))
+            return self.module([self._to_device(image) for image in batch])
+
+    def _to_device(self, array: npt.NDArray[np.uint8]) -> torch.Tensor:
+        if not array.flags.writeable or not array.flags.c_contiguous:
+            array = array.copy()
+        tensor = torch.from_numpy(array)
+        if self.is_cuda:
+            return tensor.pin_memory().to(self.device, non_blocking=True)
+        return tensor.to(self.device)
+
+    def _autocast(self) -> Any:
+        if self.dtype is None:
+            return nullcontext()
+        return torch.autocast(self.device.type, self.dtype)
+
+
+def to_numpy(tensors: Sequence[torch.Tensor]) -> list[npt.NDArray[Any]]:
+    """Tensors on the host; half precision becomes float32."""
+    wide = [t.float() if t.dtype in (torch.float16, torch.bfloat16) else t for t in tensors]
+    return [tensor.cpu().numpy() for tensor in wide]
+
+
+def _unit(vectors: torch.Tensor) -> torch.Tensor:
+    """Rows of length one, in float32."""
+    wide = vectors.float()
+    unit: torch.Tensor = wide / wide.norm(dim=1, keepdim=True).clamp_min(1e-12)
+    return unit
+
+
+def _safetensors(path: Path) -> dict[str, torch.Tensor]:
+    try:
+        from safetensors.torch import load_file
+    except ModuleNotFoundError:
+        raise ConfigError(
+            f"{path} needs the package safetensors (pip install 'cvdata[timm]')"
+        ) from None
+    return load_file(path)  # type: ignore[no-any-return]
