@@ -1,9 +1,9 @@
 """Curate image datasets with Ray Data: one decode, every fact, nothing lost.
 
-    from cvdata import Workspace
+from cvdata import Workspace
 
-    workspace = Workspace("results")
-    workspace.read("measures", columns=["width", "height", "phash"])  # a pyarrow.Table
+workspace = Workspace("results")
+workspace.read("measures", columns=["width", "height", "phash"])  # a pyarrow.Table
 """
 
 from cvdata.errors import CvdataError, ErrorCode
