@@ -31,10 +31,11 @@ class Sandbox(Generic[T]):
     """A child process that holds the callable which `factory` makes, and a line to it.
 
     `factory` is pickled and must be importable by name; it runs once in each child. An image gets
-    `timeout` after `time_limit_seconds`, `out_of_memory` or `decoder_crashed` when it happens again
-    alone in a fresh child: a stray kill from outside never makes a bad row. A fresh child comes
-    every `images_per_process` images: 64 where the limits isolate, else never. Results are plain data, arrays, `Header`, `Image` and what `result_types` names. One
-    thread at a time; an abandoned `map` ends its child.
+    `timeout` after `time_limit_seconds`; `out_of_memory` or `decoder_crashed` when that happens
+    again alone in a fresh child, so that a stray kill from outside never makes a bad row. A fresh
+    child comes every `images_per_process` images: 64 where the limits isolate, else never. Results
+    are plain data, arrays, `Header`, `Image` and what `result_types` names. One thread at a time;
+    an abandoned `map` ends its child.
     """
 
     def __init__(

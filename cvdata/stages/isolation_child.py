@@ -72,7 +72,7 @@ class _Link:
             self.flush()
 
     def flush(self) -> None:
-        """Send the answers kept. No image is to blame, and no clock runs, while the pipe is full."""
+        """Send the answers kept. While the pipe is full no image is to blame and no clock runs."""
         signal.setitimer(signal.ITIMER_REAL, 0)
         self._flushed = self.beat(IDLE)
         body = pickle.dumps(self.answers, protocol=5)

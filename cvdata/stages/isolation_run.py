@@ -166,23 +166,29 @@ class Run:
     def _alone(self, task: Task, gone: ChildGone, code: ErrorCode) -> Any:
         if gone.is_timeout:
             return ImageError(ErrorCode.TIMEOUT, gone.reason)
+        for _ in range(_MAX_IDLE_DEATHS):
+            try:
+                kind, value = self._ask(task)
+            except ChildGone as again:
+                self._sandbox.close()
+                if again.number == task.number:
+                    return ImageError(ErrorCode.TIMEOUT if again.is_timeout else code, again.reason)
+                continue
+            if kind == "memory":
+                self._sandbox.close()
+                return ImageError(ErrorCode.OUT_OF_MEMORY, value)
+            return _verdict(kind, value)
+        raise StorageError(f"the sandbox cannot be kept alive: {gone.reason}")
+
+    def _ask(self, task: Task) -> tuple[str, Any]:
+        """The answer of a child that has nothing else to do."""
         child = self._sandbox.child()
         child.send(0, [task])
-        try:
-            while True:
-                for number, kind, value in child.receive():
-                    if kind == "memory":
-                        self._sandbox.close()
-                        return ImageError(ErrorCode.OUT_OF_MEMORY, value)
-                    if number == task.number:
-                        return _verdict(kind, value)
-                    if kind == "bug":
-                        raise SandboxBug(f"the factory failed in the sandbox\n\n{value}")
-        except ChildGone as again:
-            self._sandbox.close()
-            if again.is_timeout:
-                return ImageError(ErrorCode.TIMEOUT, again.reason)
-            return ImageError(code, again.reason)
+        while True:
+            for number, kind, value in child.receive():
+                if number == task.number:
+                    return kind, value
+                self._take((number, kind, value))
 
 
 def _verdict(kind: str, value: Any) -> Any:
