@@ -114,7 +114,8 @@ class Facts:
 
 def _box_numbers(xyxy: Floats, width: Floats, height: Floats) -> dict[str, Floats]:
     """Facts of (M, 4) boxes in images of these (M,) sides; NaN for boxes without area."""
-    w, h = xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
+    with np.errstate(invalid="ignore"):
+        w, h = xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
     good = np.isfinite(w) & np.isfinite(h) & (w > 0) & (h > 0)
     w, h = np.where(good, w, np.nan), np.where(good, h, np.nan)
     return {

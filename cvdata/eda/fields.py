@@ -73,6 +73,8 @@ IMAGE_FIELDS: tuple[Numeric, ...] = (
     *_all("color", GRAY_LEVELS, "mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b"),
     *_all("color", linear(0, 100, 50), "lab_mean_l"),
     *_all("color", LAB_AXIS, "lab_mean_a", "lab_mean_b"),
+    *_all("color", linear(0, 360, 72), "hsv_mean_h"),
+    *_all("color", UNIT, "hsv_mean_s"),
     *_all("color", linear(0, 200, 50), "colorfulness"),
     *_all(
         "exposure",
@@ -86,7 +88,7 @@ IMAGE_FIELDS: tuple[Numeric, ...] = (
     *_all("information", linear(0, 8, 40), "gray_entropy"),
     *_all("information", octaves(0, 27, 2), "unique_colors"),
     *_all("noise", linear(0, 64, 64), "noise_sigma"),
-    *_all("noise", ENERGY, "jpeg_blockiness"),
+    *_all("noise", linear(-1, 1, 100), "jpeg_blockiness"),
     *_all("border", UNIT, "border_fraction"),
     *_all("records", COUNT, "n_boxes"),
 )
@@ -99,10 +101,11 @@ BOX_FIELDS: tuple[Numeric, ...] = (
 """Per box: √(w·h) in pixels; share of the image's area; w / h."""
 
 _GRID = linear(0, 1, 20)
+_HALF = linear(0, 0.5, 20)
 
 IMAGE_PAIRS: tuple[Pair, ...] = (
     Pair(*_all("geometry", COARSE_SIDE, "width", "height")),
-    Pair(*_all("exposure", _GRID, "brightness_mean", "rms_contrast")),
+    Pair(*_all("exposure", _GRID, "brightness_mean"), *_all("exposure", _HALF, "rms_contrast")),
     Pair(*_all("sharpness", _GRID, "edge_density"), *_all("sharpness", ENERGY, "tenengrad")),
 )
 
@@ -131,6 +134,8 @@ CATEGORIES: dict[str, str] = {
 
 WIDE_CATEGORIES: dict[str, str] = {
     "label": "records",
+    "split": "records",
+    "source": "records",
     "size": "geometry",
     "dominant_color": "color",
     "exif_make": "file",

@@ -2,6 +2,7 @@
 
 import dataclasses
 import difflib
+import importlib
 import math
 from collections.abc import Mapping
 from typing import Any
@@ -57,14 +58,34 @@ def _changed(issue: Issue, change: object) -> Issue:
             raise ConfigError(f"issue {issue.name}: {key} must be a number, got {value!r}")
         if key == "threshold" and not 0 <= value <= 1:
             raise ConfigError(f"issue {issue.name}: threshold must lie in 0..1, got {value!r}")
+        if value < 0:
+            raise ConfigError(f"issue {issue.name}: {key} must not be negative, got {value!r}")
     return dataclasses.replace(issue, **{k: float(v) for k, v in change.items()})  # type: ignore[type-var]
+
+
+def _imported(path: str) -> Issue:
+    """An issue from outside, `package.module:Class`, with its defaults."""
+    module, _, name = path.partition(":")
+    try:
+        issue = getattr(importlib.import_module(module), name)()
+    except (ImportError, AttributeError, TypeError) as error:
+        raise ConfigError(f"cannot make an issue of {path!r}: {error}") from error
+    if not dataclasses.is_dataclass(issue) or not isinstance(issue, Issue):
+        raise ConfigError(
+            f"{path!r} is no issue: it needs name, doc, definition, reason, columns, a threshold "
+            "and a call"
+        )
+    if issue.name in {known.name for known in ISSUES}:
+        raise ConfigError(f"{path!r}: there is an issue {issue.name!r} already")
+    return issue
 
 
 class IssueSettings(BaseModel):
     """Which issues are looked for, and their parameters.
 
-    In YAML, by name: `issues: {dark: {threshold: 0.7}, blurry: off, keep: 0.5}`. Raises
-    `ConfigError` for an unknown name, naming the nearest.
+    In YAML, by name: `issues: {dark: {threshold: 0.7}, blurry: off, keep: 0.5}`; your own as
+    `my_package.my_module:MyIssue: on`. Raises `ConfigError` for an unknown name, naming the
+    nearest.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -99,6 +120,8 @@ def apply_changes(changes: Mapping[str, object]) -> tuple[Issue, ...]:
     """`ISSUES` without those that are off, the others with their parameters replaced."""
     by_name = {issue.name: issue for issue in ISSUES}
     for name, change in changes.items():
+        if ":" in str(name):
+            by_name[name] = _imported(str(name))
         if name not in by_name:
             raise _nearest(str(name), list(by_name), "issue")
         if change is False:

@@ -161,15 +161,17 @@ class Overcompressed:
     """A low JPEG quality."""
 
     name: ClassVar[str] = "overcompressed"
-    doc: ClassVar[str] = "A JPEG saved at so low a quality that its blocks show."
-    definition: ClassVar[str] = "1 − jpeg_quality / 100"
+    doc: ClassVar[str] = "Saved at so low a JPEG quality that its blocks show, now or once before."
+    definition: ClassVar[str] = "the larger of 1 − jpeg_quality / 100 and jpeg_blockiness"
     reason: ClassVar[str] = (
-        "Above 0.5 is a quality below 50: coarser than the quantisation tables of the standard "
-        "itself (ITU-T T.81, Annex K), which were set at the threshold of visibility."
+        "Above 0.5 is a quality below 50, coarser than the quantisation tables of the standard "
+        "itself (ITU-T T.81, Annex K), which were set at the threshold of visibility; or steps "
+        "across the 8-pixel grid three times those inside it, whatever the file says now."
     )
-    columns: ClassVar[tuple[str, ...]] = ("jpeg_quality",)
+    columns: ClassVar[tuple[str, ...]] = ("jpeg_quality", "jpeg_blockiness")
     threshold: float = 0.5
 
     def __call__(self, columns: Columns, context: Context) -> Floats:
-        """(N,) severity in 0..1."""
-        return np.clip(1.0 - columns.number("jpeg_quality") / 100.0, 0.0, 1.0)
+        """(N,) severity in 0..1; of the one that is known where the other is not."""
+        quality = 1.0 - columns.number("jpeg_quality") / 100.0
+        return np.clip(np.fmax(quality, columns.number("jpeg_blockiness")), 0.0, 1.0)

@@ -10,7 +10,8 @@ Ints = npt.NDArray[np.int64]
 
 def box_sides(xyxy: Floats) -> tuple[Floats, Floats]:
     """Width and height of (M, 4) boxes, in pixels; negative where the corners are swapped."""
-    return xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
+    with np.errstate(invalid="ignore"):
+        return xyxy[:, 2] - xyxy[:, 0], xyxy[:, 3] - xyxy[:, 1]
 
 
 def outside_fraction(xyxy: Floats, width: Floats, height: Floats, tolerance: float) -> Floats:
@@ -19,14 +20,13 @@ def outside_fraction(xyxy: Floats, width: Floats, height: Floats, tolerance: flo
     `width`, `height` (M,) of the image of each box. NaN where a box has no area or the image's
     size is unknown.
     """
-    left = np.maximum(xyxy[:, 0], -tolerance)
-    top = np.maximum(xyxy[:, 1], -tolerance)
-    right = np.minimum(xyxy[:, 2], width + tolerance)
-    bottom = np.minimum(xyxy[:, 3], height + tolerance)
-    inside = np.maximum(right - left, 0.0) * np.maximum(bottom - top, 0.0)
     w, h = box_sides(xyxy)
-    area = np.where((w > 0) & (h > 0) & np.isfinite(w * h), w * h, np.nan)
-    return np.asarray(1.0 - inside / area, dtype=np.float64)
+    good = (w > 0) & (h > 0) & np.isfinite(w) & np.isfinite(h)
+    boxes = np.where(good[:, None], xyxy, np.nan)
+    across = np.minimum(boxes[:, 2], width + tolerance) - np.maximum(boxes[:, 0], -tolerance)
+    down = np.minimum(boxes[:, 3], height + tolerance) - np.maximum(boxes[:, 1], -tolerance)
+    inside = np.maximum(across, 0.0) / w * (np.maximum(down, 0.0) / h)
+    return np.asarray(1.0 - np.minimum(inside, 1.0), dtype=np.float64)
 
 
 def row_max(values: Floats, rows: Ints, n: int) -> Floats:
