@@ -54,9 +54,10 @@ class KeepPolicy:
         arrays = [_sortable(table.column(name)) for name, _ in keys]
         sortable = pa.table(arrays, names=[str(i) for i in range(len(keys))])
         sort_keys = [
-            (str(i), "descending" if falls else "ascending") for i, (_, falls) in enumerate(keys)
+            (str(i), "descending" if falls else "ascending", "at_end")
+            for i, (_, falls) in enumerate(keys)
         ]
-        chosen = pc.sort_indices(sortable, sort_keys=sort_keys, null_placement="at_end")
+        chosen = pc.sort_indices(sortable, sort_keys=sort_keys)
         return np.asarray(chosen.to_numpy(), np.int64)
 
 
