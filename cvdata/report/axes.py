@@ -17,7 +17,10 @@ LABEL_LIMIT = 20
 
 @dataclass(frozen=True)
 class Axis:
-    """A numeric axis: its label, its scale, its ends where fixed, values marked by the accent."""
+    """A numeric axis: its label, its scale, its ends where fixed.
+
+    `marks` are values that the accent colour points at, `ticks` named values instead of numbers.
+    """
 
     label: str
     log: bool = False
@@ -25,6 +28,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     percent: bool = False
+    ticks: Mapping[str, float] | None = None
 
 
 def compact(value: float, _position: int = 0) -> str:
@@ -51,9 +55,15 @@ def scale_x(axes: "Axes", axis: Axis) -> None:
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6))
     axes.xaxis.set_major_formatter(FuncFormatter(percent if axis.percent else compact))
-    axes.set_xlim(axis.low, axis.high)
+    if axis.ticks is not None:
+        axes.set_xticks(list(axis.ticks.values()), list(axis.ticks))
+    marks = axis.marks or {}
+    for value in marks.values():
+        axes.axvline(value, color=COLORS["accent"], linewidth=1.2)
+    if axis.low is not None or axis.high is not None:
+        axes.set_xlim(axis.low, axis.high)
     axes.set_xlabel(axis.label)
-    _marks(axes, axis.marks or {})
+    _name_marks(axes, marks)
 
 
 def scale_y(axes: "Axes", axis: Axis) -> None:
@@ -67,7 +77,8 @@ def scale_y(axes: "Axes", axis: Axis) -> None:
     else:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=not axis.percent))
     axes.yaxis.set_major_formatter(FuncFormatter(percent if axis.percent else compact))
-    axes.set_ylim(axis.low, axis.high)
+    if axis.low is not None or axis.high is not None:
+        axes.set_ylim(axis.low, axis.high)
     axes.set_ylabel(axis.label)
     axes.set_axisbelow(True)
     axes.grid(visible=True, axis="y", color=COLORS["rule"], linewidth=0.6)
@@ -88,14 +99,14 @@ def _log_ticks(axes: "Axes", which: str) -> None:
         one.set_major_locator(MaxNLocator(5))
 
 
-def _marks(axes: "Axes", marks: Mapping[str, float]) -> None:
-    """A vertical accent rule per mark, its name above; names that would collide go up a line."""
+def _name_marks(axes: "Axes", marks: Mapping[str, float]) -> None:
+    """The name of each mark above its rule; names that would collide go up a line."""
     from matplotlib.transforms import blended_transform_factory
 
     place = blended_transform_factory(axes.transData, axes.transAxes)
     taken: list[float] = []
+    axes.autoscale_view()
     for label, value in sorted(marks.items(), key=lambda item: item[1]):
-        axes.axvline(value, color=COLORS["accent"], linewidth=1.2)
         at = float(axes.transAxes.inverted().transform(axes.transData.transform((value, 0)))[0])
         near = sum(abs(at - other) < 0.22 for other in taken)
         taken.append(at)
@@ -116,6 +127,12 @@ def label_rows(axes: "Axes", labels: Sequence[str]) -> None:
     axes.set_yticks(range(len(labels)), [name(label, LABEL_LIMIT) for label in labels])
     axes.tick_params(axis="y", labelcolor=COLORS["ink"])
     axes.set_ylim(len(labels) - 0.4, -0.6)
+
+
+def guide_rows(axes: "Axes", n: int) -> None:
+    """A faint rule along each row, for the eye to go from the label to the dot."""
+    for row in range(n):
+        axes.axhline(row, color=COLORS["rule"], linewidth=0.6, zorder=0)
 
 
 def no_numbers(axes: "Axes") -> None:

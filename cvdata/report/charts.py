@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 from markupsafe import Markup
 
-from cvdata.report.axes import Axis, label_rows, no_numbers, scale_x, scale_y
-from cvdata.report.display import DataTable, count, name, number, share
+from cvdata.report.axes import Axis, guide_rows, label_rows, no_numbers, scale_x, scale_y
+from cvdata.report.display import Cell, DataTable, count, name, number, share
 from cvdata.report.svg import COLORS, new_figure, style, to_svg
 
 if TYPE_CHECKING:
@@ -50,11 +50,11 @@ class Bin:
 
 @dataclass(frozen=True)
 class Line:
-    """One line of a line chart; `color` is a name of `svg.COLORS`."""
+    """Steps (low, high, share) in a colour of `svg.COLORS`."""
 
     name: str
     color: str
-    y: tuple[float, ...]
+    steps: tuple[tuple[float, float, float], ...]
 
 
 @dataclass(frozen=True)
@@ -66,29 +66,62 @@ class Tile:
     n: int
 
 
-def histogram(key: str, title: str, bins: Sequence[Bin], axis: Axis, caption: str = "") -> Plot:
+@dataclass(frozen=True)
+class Matrix:
+    """Numbers by named row and named column; `values[row][column]` >= 0."""
+
+    rows: tuple[str, ...]
+    columns: tuple[str, ...]
+    values: tuple[tuple[float, ...], ...]
+
+
+def histogram(key: str, title: str, bins: Sequence[Bin], axis: Axis, unit: str = "images") -> Plot:
     """Counts over a numeric axis; the axis' marks are accent rules."""
     shown = merged(bins, MAX_BINS)
     total = sum(b.n for b in shown)
+    # zero has no place on a log axis: its bin is drawn as wide as its neighbour
+    floor = shown[1].low ** 2 / shown[1].high if axis.log and shown[0].low <= 0 else -math.inf
 
     def draw(axes: "Axes") -> dict[str, str]:
         titles = {}
         for i, b in enumerate(shown):
-            width = (b.high - b.low) * (1.0 if axis.log else 0.94)
-            (bar,) = axes.bar(b.low, b.n, width, align="edge", color=COLORS["bar"]).patches
+            low = max(b.low, floor)
+            gap = low * (math.exp(0.06 * math.log(b.high / low)) - 1) if axis.log else 0.06
+            width = b.high - low - (gap if axis.log else gap * (b.high - low))
+            (bar,) = axes.bar(low, b.n, width, align="edge", color=COLORS["bar"]).patches
             bar.set_gid(f"bar{i}")
             titles[f"bar{i}"] = (
                 f"{number(b.low)} to {number(b.high)}: {count(b.n)} ({share(b.n, total)})"
             )
-        scale_y(axes, Axis("", low=0))
+        scale_y(axes, Axis(unit, low=0))
         scale_x(axes, axis)
         return titles
 
     table = DataTable(
-        ("from", "to", "images", "share"),
+        ("from", "to", unit, "share"),
         tuple((b.low, b.high, b.n, share(b.n, total)) for b in shown),
     )
-    return _plot(key, Plot(title, Markup(), caption, table), 196, draw)
+    return _plot(key, Plot(title, Markup(), "", table), 196, draw)
+
+
+def columns(key: str, title: str, values: Sequence[tuple[str, int]], caption: str = "") -> Plot:
+    """Vertical bars in the order given, for a series in time; a few of the names below."""
+    total = sum(n for _, n in values)
+
+    def draw(axes: "Axes") -> dict[str, str]:
+        titles = {}
+        for i, (label, n) in enumerate(values):
+            (bar,) = axes.bar(i, n, 0.9, color=COLORS["bar"]).patches
+            bar.set_gid(f"bar{i}")
+            titles[f"bar{i}"] = f"{name(label)}: {count(n)} ({share(n, total)})"
+        scale_y(axes, Axis("images", low=0))
+        some = range(0, len(values), math.ceil(len(values) / 5))
+        scale_x(axes, Axis("", ticks={name(values[i][0]): i for i in some}))
+        return titles
+
+    rows = tuple((name(label), n, share(n, total)) for label, n in values[:MAX_ROWS])
+    table = DataTable(("value", "images", "share"), rows)
+    return _plot(key, Plot(title, Markup(), caption, table), 190, draw)
 
 
 def bars(
@@ -132,6 +165,7 @@ def dots(
 
     def draw(axes: "Axes") -> dict[str, str]:
         titles = {}
+        guide_rows(axes, len(rows))
         for i, (label, value, spread) in enumerate(rows):
             if spread > 0:
                 ends = [value - spread, value + spread]
@@ -148,39 +182,36 @@ def dots(
     return _plot(key, Plot(title, Markup(), caption, table), 74 + 19 * max(len(rows), 2), draw)
 
 
-def lines(
-    key: str, title: str, x: Sequence[float], series: Sequence[Line], axis: Axis, caption: str = ""
-) -> Plot:
-    """Lines of shares over a common axis, a faint area under each."""
+def lines(key: str, title: str, series: Sequence[Line], axis: Axis) -> Plot:
+    """Stepped lines of shares over a common axis, a faint area under each."""
 
     def draw(axes: "Axes") -> dict[str, str]:
         for line in series:
             color = COLORS[line.color]
-            axes.fill_between(x, line.y, color=color, alpha=0.10, linewidth=0)
-            axes.plot(x, line.y, color=color)
+            edges = [low for low, _, _ in line.steps] + [line.steps[-1][1]]
+            heights = [height for _, _, height in line.steps]
+            axes.stairs(heights, edges, color=color, alpha=0.10, fill=True, linewidth=0)
+            axes.stairs(heights, edges, color=color, linewidth=1.4)
         scale_y(axes, Axis("", low=0, percent=True))
         scale_x(axes, axis)
         return {}
 
-    rows = tuple((x[i], *(line.y[i] for line in series)) for i in range(len(x)))
-    table = DataTable((axis.label, *(line.name for line in series)), rows)
-    return _plot(key, Plot(title, Markup(), caption, table), 196, draw)
+    shares = [{(low, high): height for low, high, height in line.steps} for line in series]
+    spans = sorted({span for line in shares for span in line})
+    rows = tuple((*span, *(line.get(span) for line in shares)) for span in spans)
+    table = DataTable(("from", "to", *(line.name for line in series)), rows)
+    return _plot(key, Plot(title, Markup(), "", table), 196, draw)
 
 
-def tiles(key: str, title: str, cells: Sequence[Tile], x: Axis, y: Axis) -> Plot:
+def tiles(
+    key: str, title: str, cells: Sequence[Tile], x: Axis, y: Axis, unit: str = "images"
+) -> Plot:
     """A two-dimensional histogram in five strengths of ink, equal steps of the logarithm."""
-    filled = [cell for cell in cells if cell.n > 0]
+    filled = [_on_axes(cell, x, y) for cell in cells if cell.n > 0]
     top = math.log1p(max((cell.n for cell in filled), default=1))
 
     def draw(axes: "Axes") -> dict[str, str]:
-        from matplotlib.patches import PathPatch
-        from matplotlib.path import Path
-
-        for level in range(1, 6):
-            some = [c for c in filled if math.ceil(5 * math.log1p(c.n) / top - 1e-9) == level]
-            if some:
-                path = Path.make_compound_path(*(Path(_corners(c), closed=True) for c in some))
-                axes.add_patch(PathPatch(path, facecolor=COLORS["bar"], alpha=level / 5))
+        _levels(axes, [(math.ceil(5 * math.log1p(c.n) / top - 1e-9), c) for c in filled])
         axes.autoscale_view()
         scale_y(axes, y)
         scale_x(axes, x)
@@ -189,11 +220,36 @@ def tiles(key: str, title: str, cells: Sequence[Tile], x: Axis, y: Axis) -> Plot
 
     most = sorted(filled, key=lambda cell: (-cell.n, cell.x, cell.y))[:100]
     table = DataTable(
-        (f"{x.label} from", "to", f"{y.label} from", "to", "images"),
+        (f"{x.label} from", "to", f"{y.label} from", "to", unit),
         tuple((*cell.x, *cell.y, cell.n) for cell in most),
         f"The {len(most)} fullest of {count(len(filled))} cells." if len(filled) > 100 else "",
     )
-    return _plot(key, Plot(title, Markup(), "Darker: more, on a log scale.", table), 268, draw)
+    return _plot(
+        key, Plot(title, Markup(), f"stronger is more {unit}, on a log scale", table), 268, draw
+    )
+
+
+def matrix(key: str, title: str, grid: Matrix, label: str, caption: str = "") -> Plot:
+    """A named grid in five strengths of ink, the darkest at the largest value."""
+    rows = grid.rows[:MAX_BARS]
+    top = max((max(line, default=0.0) for line in grid.values), default=0.0) or 1.0
+    cells = [
+        (math.ceil(5 * value / top - 1e-9), Tile((x - 0.5, x + 0.5), (y - 0.5, y + 0.5), 1))
+        for y, line in enumerate(grid.values[: len(rows)])
+        for x, value in enumerate(line)
+    ]
+
+    def draw(axes: "Axes") -> dict[str, str]:
+        _levels(axes, cells)
+        label_rows(axes, rows)
+        named = {name(text, 8): float(i) for i, text in enumerate(grid.columns)}
+        scale_x(axes, Axis(label, low=-0.5, high=len(grid.columns) - 0.5, ticks=named))
+        return {}
+
+    pairs = list(zip(grid.rows, grid.values, strict=True))[:MAX_ROWS]
+    listed: list[tuple[Cell, ...]] = [(name(row), *values) for row, values in pairs]
+    table = DataTable(("value", *grid.columns), tuple(listed), _drawn(len(rows), len(grid.rows)))
+    return _plot(key, Plot(title, Markup(), caption, table), 74 + 19 * max(len(rows), 2), draw)
 
 
 def swatches(key: str, title: str, colors: Sequence[tuple[str, float]], caption: str = "") -> Plot:
@@ -222,6 +278,27 @@ def merged(bins: Sequence[Bin], most: int) -> list[Bin]:
     step = math.ceil(len(ordered) / most) or 1
     groups = [ordered[i : i + step] for i in range(0, len(ordered), step)]
     return [Bin(group[0].low, group[-1].high, sum(b.n for b in group)) for group in groups]
+
+
+def _levels(axes: "Axes", cells: Sequence[tuple[int, Tile]]) -> None:
+    """Cells of one level, 1 to 5, as one path: small, and without seams between them."""
+    from matplotlib.patches import PathPatch
+    from matplotlib.path import Path
+
+    for level in range(1, 6):
+        corners = [Path(_corners(cell), closed=True) for which, cell in cells if which == level]
+        if corners:
+            path = Path.make_compound_path(*corners)
+            axes.add_patch(PathPatch(path, facecolor=COLORS["bar"], alpha=level / 5))
+
+
+def _on_axes(tile: Tile, x: Axis, y: Axis) -> Tile:
+    """`tile` with a lower end of zero, which a log axis has no place for, at half the upper one."""
+    ends = [
+        (high / 2 if axis.log and low <= 0 else low, high)
+        for (low, high), axis in ((tile.x, x), (tile.y, y))
+    ]
+    return Tile(ends[0], ends[1], tile.n)
 
 
 def _corners(tile: Tile) -> list[tuple[float, float]]:

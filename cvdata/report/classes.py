@@ -1,85 +1,122 @@
 """Plots of what labels and boxes say: textures, balance, objects, likeness within a class."""
 
+import math
+
 from cvdata.report.axes import Axis
-from cvdata.report.charts import Plot, bars, dots, tiles
+from cvdata.report.charts import MAX_BARS, Bin, Matrix, Plot, bars, columns, dots, matrix, tiles
 from cvdata.report.facts import Facts
 from cvdata.report.pixels import numeric
 
-_TEXTURE = (
-    ("entropy", "Entropy", "bits"),
-    ("gray_entropy", "Entropy of the grey image", "bits"),
-    ("edge_density", "Edge density", "share of pixels"),
-    ("noise_sigma", "Noise", "grey levels"),
+_TEXTURES = (
+    ("edge_density", "Edge density", "share of pixels on a Canny edge"),
+    ("high_frequency_ratio", "High frequencies", "share of the energy"),
+    ("gray_entropy", "Entropy of the grey image", "bits, 0 to 8"),
 )
-_LIKENESS = ("background", "lighting")
-_SPLITS_DRAWN = 3
+_PATTERNS = tuple(f"lbp_{i}" for i in range(10))
+_LIKENESS = (
+    ("background_lab", "Background", "colour of the outer frame"),
+    ("brightness_mean", "Lighting", "mean brightness"),
+    ("rms_contrast", "Contrast", "RMS contrast"),
+    ("lbp_hist", "Texture", "local binary patterns"),
+)
+_SPLITS_DRAWN = 4
 
 
 def textures(facts: Facts) -> list[Plot]:
-    """Question 6: every texture fact that the class profile holds, and the whole dataset's."""
-    plots = [_profile(facts, field) for field in facts.profile_fields() if not _is_likeness(field)]
-    return [*plots, *(p for f, t, unit in _TEXTURE[:2] for p in numeric(facts, f, t, unit))]
+    """Question 6: classes in the order of the first fact, so that the plots compare."""
+    plots = []
+    for field, title, label in _TEXTURES:
+        rows = [(p.label, p.value, p.spread) for p in facts.profile(field) if p.value is not None]
+        if rows:
+            whole = facts.statistic(field, "mean")
+            axis = Axis(label, marks={} if whole is None else {"dataset": whole})
+            rows.sort(key=lambda row: (-row[1], row[0]))
+            caption = "mean of each class, ± one standard deviation"
+            plots.append(dots(f"plot-profile-{field}", title, rows, axis, caption))
+    return [*plots, *_patterns(facts)]
+
+
+def _patterns(facts: Facts) -> list[Plot]:
+    """The local binary patterns of each class, side by side."""
+    by_pattern = [{p.label: p.value for p in facts.profile(field)} for field in _PATTERNS]
+    labels = sorted(set.intersection(*(set(values) for values in by_pattern)))
+    if not labels:
+        return []
+    values = tuple(tuple(one[label] or 0.0 for one in by_pattern) for label in labels)
+    grid = Matrix(tuple(labels), tuple(str(i) for i in range(len(_PATTERNS))), values)
+    caption = "local binary patterns: 0 to 8 neighbours brighter, 9 not uniform"
+    return [matrix("plot-patterns", "Patterns", grid, "pattern", caption)]
 
 
 def likeness(facts: Facts) -> list[Plot]:
-    """Question 10: how alike each class is in itself, 1 = far more than the dataset."""
+    """Question 10: how alike each class is in itself."""
     plots = []
-    for field in facts.profile_fields():
-        rows = [(p.label, p.likeness, 0.0) for p in facts.profile(field)]
-        if _is_likeness(field) and rows:
-            axis = Axis("likeness, 1 = all alike", low=0, high=1.02)
-            title = f"Likeness of {_words(field)}"
-            plots.append(dots(f"plot-likeness-{field}", title, rows, axis))
+    for field, title, caption in _LIKENESS:
+        rows = [(p.label, p.likeness, 0.0) for p in facts.profile(field) if p.likeness is not None]
+        if rows:
+            rows.sort(key=lambda row: (-row[1], row[0]))
+            low = min(0.0, min(value for _, value, _ in rows[:MAX_BARS])) - 0.03
+            axis = Axis("0 as varied as the dataset, 1 all alike", low=low, high=1.03)
+            plots.append(dots(f"plot-likeness-{field}", title, rows, axis, caption))
     return plots
 
 
 def balance(facts: Facts) -> list[Plot]:
     """Question 7: classes overall, then in each split."""
-    labels = facts.counts("label")
+    labels = facts.named("label")
     if not labels:
         return []
     plots = [bars("plot-label", "Images per class", labels)]
-    splits = facts.counts("split")
+    splits = facts.sizes("split")
     if len(splits) > 1:
         plots.append(bars("plot-split", "Images per split", splits))
-    for i, (split, _) in enumerate(splits[:_SPLITS_DRAWN]):
-        inside = facts.counts("label", scope="split", group=split)
-        if len(splits) > 1 and inside:
-            plots.append(bars(f"plot-label-split-{i}", f"Classes in {split}", inside))
+        for i, (split, _) in enumerate(splits[:_SPLITS_DRAWN]):
+            inside = facts.named("label", scope="split", group=split)
+            if inside:
+                plots.append(bars(f"plot-label-split-{i}", f"Classes in {split}", inside))
     return plots
 
 
 def objects(facts: Facts) -> list[Plot]:
-    """Question 8: labels of boxes, where they lie, how large, and which come together."""
-    found = facts.counts("object")
-    plots = [bars("plot-object", "Objects", found, unit="objects")] if found else []
-    for x, y, title in (
-        ("box_center_x", "box_center_y", "Where boxes lie"),
-        ("box_width", "box_height", "Width and height of boxes"),
-    ):
-        cells = facts.tiles(x, y)
-        if cells:
-            axes = Axis(f"{_words(x)}, of the image"), Axis(f"{_words(y)}, of the image")
-            plots.append(tiles(f"plot-{x}", title, cells, *axes))
-    pairs = [(f"{a} + {b}", n) for a, b, n in facts.pairs() if a != b]
+    """Question 8: labels of boxes, how many an image holds, which come together; else labels."""
+    found = facts.named("object")
+    if not found:
+        labels = facts.named("label")
+        return [bars("plot-object-label", "Labels", labels)] if labels else []
+    plots = [bars("plot-object", "Objects", found, unit="boxes")]
+    pairs = [(f"{a} + {b}", n) for a, b, n in facts.pairs() if a != b and a[:1] != "("]
     if pairs:
-        plots.append(bars("plot-cooccurrence", "Objects seen together", pairs))
+        plots.append(bars("plot-cooccurrence", "Seen together in an image", pairs))
+    per_image = facts.bins("n_boxes")
+    if per_image:
+        plots.append(columns("plot-n-boxes", "Boxes per image", [_counted(b) for b in per_image]))
     return plots
 
 
-def _profile(facts: Facts, field: str) -> Plot:
-    rows = sorted(
-        ((p.label, p.value, p.spread) for p in facts.profile(field)),
-        key=lambda row: (-row[1], row[0]),
-    )
-    whole = facts.statistic(field, "mean")
-    axis = Axis("mean of the class", marks={} if whole is None else {"dataset": whole})
-    return dots(f"plot-profile-{field}", _words(field).capitalize(), rows, axis)
+def boxes(facts: Facts) -> list[Plot]:
+    """Where boxes lie and how large they are."""
+    plots = []
+    for x, y, title in (
+        ("box_center_x", "box_center_y", "Where boxes lie"),
+        ("box_width", "box_height", "How large boxes are"),
+    ):
+        cells = facts.tiles(x, y)
+        if cells:
+            across = Axis(f"{_words(x)}, share of the image's", low=0, high=1)
+            down = Axis(_words(y), low=1, high=0) if "center" in x else Axis(_words(y))
+            plots.append(tiles(f"plot-{x}", title, cells, across, down, "boxes"))
+    return [
+        *plots,
+        *numeric(facts, "box_side", "Size of boxes", "√(width × height), pixels", "boxes"),
+        *numeric(facts, "box_area", "Area of boxes", "share of the image", "boxes"),
+    ]
 
 
-def _is_likeness(field: str) -> bool:
-    return any(word in field for word in _LIKENESS)
+def _counted(one: Bin) -> tuple[str, int]:
+    """A bin of whole numbers by name: `3`, `16–22`."""
+    low, last = math.ceil(one.low), math.ceil(one.high) - 1
+    return (str(low) if last <= low else f"{low}–{last}"), one.n
 
 
 def _words(field: str) -> str:
-    return field.replace("_", " ")
+    return field.replace("_", " ").removeprefix("box ")

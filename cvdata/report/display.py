@@ -12,6 +12,7 @@ Cell = str | float | int | None
 
 _FORMULA = ("=", "+", "-", "@", "\t", "\r")
 _UNITS = ("B", "kB", "MB", "GB", "TB", "PB")
+_ACRONYMS = frozenset({"exif", "gps", "jpeg", "rgb", "icc"})
 NONE = "–"
 
 
@@ -48,15 +49,15 @@ def count(n: float) -> str:
 
 
 def share(n: float, total: float) -> str:
-    """`8.4 %`: never `0.0 %` for something nor `100.0 %` for less than all."""
+    """`8.4 %`: never `0.0 %` for something nor `100.0 %` for less than all. No break inside."""
     if not total:
         return NONE
     percent = 100 * n / total
     if 0 < percent < 0.05:
-        return "< 0.1 %"
+        return "< 0.1\u00a0%"
     if 99.95 <= percent < 100:
-        return "> 99.9 %"
-    return f"{percent:.0f} %" if percent in (0, 100) else f"{percent:.1f} %"
+        return "> 99.9\u00a0%"
+    return f"{percent:.0f}\u00a0%" if percent in (0, 100) else f"{percent:.1f}\u00a0%"
 
 
 def size(n_bytes: float) -> str:
@@ -64,7 +65,7 @@ def size(n_bytes: float) -> str:
     value = float(n_bytes)
     for unit in _UNITS:
         if abs(value) < 999.5 or unit == _UNITS[-1]:
-            return f"{value:.0f} {unit}" if unit == "B" else f"{value:.3g} {unit}"
+            return f"{value:.0f}\u00a0B" if unit == "B" else f"{value:.3g}\u00a0{unit}"
         value /= 1000
     raise AssertionError("unreachable: the last unit takes everything")
 
@@ -81,18 +82,22 @@ def number(value: Cell, digits: int = 4) -> str:
         return f"{value:,}"
     if not math.isfinite(value):
         return NONE
-    if value == round(value) and abs(value) < 1e15:
+    if abs(value) < 1e15 and (value == round(value) or abs(value) >= 1000):
         return f"{round(value):,}"
-    text = f"{value:.{digits}g}"
-    if "e" not in text:
-        return f"{round(value):,}" if abs(value) >= 1000 else text
-    mantissa, exponent = text.split("e")
-    return f"{mantissa} × 10^{int(exponent)}"
+    mantissa, _, exponent = f"{value:.{digits}g}".partition("e")
+    return f"{mantissa} × 10^{int(exponent)}" if exponent else mantissa
 
 
 def plural(n: int, one: str, many: str = "") -> str:
     """`1 image`, `2 images`."""
     return f"{count(n)} {one if n == 1 else many or one + 's'}"
+
+
+def heading(identifier: str) -> str:
+    """`odd_aspect_ratio` -> `Odd aspect ratio`."""
+    words = name(identifier).replace("_", " ").split(" ")
+    text = " ".join(word.upper() if word in _ACRONYMS else word for word in words)
+    return text[:1].upper() + text[1:]
 
 
 def csv_cell(cell: Cell) -> str:

@@ -10,15 +10,18 @@ from cvdata.report.charts import Bin, Tile
 
 _EMPTY = pa.table({})
 
+ABSENT = "(none)"
+"""What the eda job calls the value of images that have none."""
+
 
 @dataclass(frozen=True)
 class Profile:
-    """One class and one fact: its mean, its spread, its likeness in [0, 1], 1 = all alike."""
+    """One class and one fact: its mean, its spread, its likeness: 1 all alike, 0 as the dataset."""
 
     label: str
-    value: float
+    value: float | None
     spread: float
-    likeness: float
+    likeness: float | None
 
 
 @dataclass(frozen=True)
@@ -35,16 +38,24 @@ class Facts:
         values = self._rows("summary", **where)["value"] if "summary" in self.tables else []
         return None if len(values) == 0 else values[0].as_py()
 
-    def groups(self, table: str, scope: str) -> list[str]:
-        """Names of the groups that `scope` has in `table`, sorted."""
-        rows = self._rows(table, scope=scope)
-        return sorted(pc.unique(rows["group"]).to_pylist()) if rows.num_rows else []
-
     def counts(self, field: str, scope: str = "all", group: str = "") -> list[tuple[str, int]]:
         """(value, n) of a categorical field, most frequent first."""
         rows = self._rows("counts", scope=scope, group=group, field=field).to_pylist()
         pairs = [(str(row["value"]), int(row["n"])) for row in rows]
         return sorted(pairs, key=lambda pair: (-pair[1], pair[0]))
+
+    def named(self, field: str, scope: str = "all", group: str = "") -> list[tuple[str, int]]:
+        """`counts` without the images for which the field says nothing."""
+        return [pair for pair in self.counts(field, scope, group) if pair[0] != ABSENT]
+
+    def sizes(self, scope: str) -> list[tuple[str, int]]:
+        """(group, records) of a scope, readable or not, the largest first."""
+        rows = self._rows("counts", scope=scope, field="error").to_pylist()
+        totals: dict[str, int] = {}
+        for row in rows:
+            totals[row["group"]] = totals.get(row["group"], 0) + int(row["n"])
+        named = [(group, n) for group, n in totals.items() if group != ABSENT]
+        return sorted(named, key=lambda pair: (-pair[1], pair[0]))
 
     def bins(self, field: str, scope: str = "all", group: str = "") -> list[Bin]:
         """The histogram of a numeric field, ascending; [] where nothing was counted."""
@@ -65,19 +76,10 @@ class Facts:
         found = [(str(r["a"]), str(r["b"]), int(r["n"])) for r in rows]
         return sorted(found, key=lambda pair: (-pair[2], pair[:2]))
 
-    def profile_fields(self) -> list[str]:
-        """Fields of `class_profile`, in the order written."""
-        table = self.tables.get("class_profile", _EMPTY)
-        return pc.unique(table["field"]).to_pylist() if table.num_rows else []
-
     def profile(self, field: str) -> list[Profile]:
-        """Every class's profile of one field, most alike first."""
+        """Every class's profile of one field."""
         rows = self._rows("class_profile", field=field).to_pylist()
-        profiles = [
-            Profile(r["label"], _float(r["value"]), _float(r["spread"]), _float(r["likeness"]))
-            for r in rows
-        ]
-        return sorted(profiles, key=lambda p: (-p.likeness, p.label))
+        return [Profile(r["label"], r["value"], r["spread"] or 0.0, r["likeness"]) for r in rows]
 
     def _rows(self, name: str, **where: str) -> pa.Table:
         table = self.tables.get(name, _EMPTY)
@@ -85,7 +87,3 @@ class Facts:
             if table.num_rows:
                 table = table.filter(pc.equal(table[column], value))
         return table
-
-
-def _float(value: float | None) -> float:
-    return 0.0 if value is None else float(value)

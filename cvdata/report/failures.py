@@ -2,12 +2,15 @@
 
 from collections.abc import Mapping
 
-from cvdata.report.display import csv_text, name, plural, share
+from cvdata.report.display import csv_text, heading, name, plural, share
+from cvdata.report.findings import ranked
 from cvdata.report.inputs import ReportInput
-from cvdata.report.overview import title
 from cvdata.report.section import Section, fill
 
-LISTED = 50
+SEEN = 6
+"""Files named per code without a click."""
+
+LISTED = 60
 """Files named per code on the page; the CSV has all that the report was given."""
 
 MEANING: Mapping[str, str] = {
@@ -39,15 +42,13 @@ def failures(data: ReportInput) -> list[Section]:
     groups = [
         {
             "code": code,
-            "title": title(code),
+            "title": heading(code),
             "meaning": MEANING.get(code, ""),
             "n": n,
             "share": share(n, data.n_records),
             "rows": [row for row in rows if row["error"] == code][:LISTED],
-            "given": sum(row["error"] == code for row in rows),
         }
-        for code, n in sorted(data.errors.items(), key=lambda item: (-item[1], item[0]))
-        if n
+        for code, n in ranked(data.errors)
     ]
     total = sum(data.errors.values())
     listing = csv_text(
@@ -58,7 +59,7 @@ def failures(data: ReportInput) -> list[Section]:
         "failures.html",
         groups=groups,
         total=plural(total, "image"),
-        listed=LISTED,
+        seen=SEEN,
         all_given=len(rows) >= total,
     )
     downloads = {"errors.csv": listing} if rows else {}

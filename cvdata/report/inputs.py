@@ -54,7 +54,8 @@ class ReportInput:
     """Everything a report shows.
 
     `records` (RECORDS) need only hold the images in `issues` and `error_rows`; `issues` (ISSUES)
-    only flagged rows, worst first, while `issue_counts` counts all of them. The long tables are
+    only flagged rows, worst first, while `issue_counts` counts all of them and `n_flagged` the
+    images with at least one issue that is no error (None: not counted). The long tables are
     those of the eda job and may be empty: their sections then say what is missing. `thumbs` maps
     image_id to re-encoded JPEG or WebP bytes without metadata (`thumbnail.encode_thumb`).
     """
@@ -68,6 +69,7 @@ class ReportInput:
     records: pa.Table = field(default_factory=RECORDS.empty_table)
     issues: pa.Table = field(default_factory=ISSUES.empty_table)
     issue_counts: Mapping[str, int] = field(default_factory=dict)
+    n_flagged: int | None = None
     issue_notes: tuple[IssueNote, ...] = ()
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)

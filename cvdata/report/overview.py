@@ -1,79 +1,59 @@
 """The first page: what was looked at, whether it adds up, what is wrong and how much of it."""
 
-from dataclasses import dataclass
-
-import pyarrow as pa
-import pyarrow.compute as pc
-
-from cvdata.report.display import NONE, count, name, number, plural, share, size
+from cvdata.report.display import NONE, count, heading, name, number, plural, share, size
 from cvdata.report.facts import Facts
+from cvdata.report.findings import PARTIAL, findings, flagged_images, issue_counts, ranked
 from cvdata.report.inputs import ReportInput
 from cvdata.report.section import Section, fill
+from cvdata.report.thumbnail import Album
 
 NAMED = 6
 """Splits named one by one; with more of them only their number is told."""
 
+WORST = 5
+"""Pictures beside a finding."""
 
-@dataclass(frozen=True)
-class Finding:
-    """One line of what is wrong: `n` of `of` images, told in full at `anchor`."""
-
-    title: str
-    n: int
-    of: int
-    anchor: str
+BUDGET = 1_000_000
+"""Bytes of the pictures beside the findings."""
 
 
 def overview(data: ReportInput) -> list[Section]:
     """One section, without a heading of its own: the page's title is its heading."""
+    album = Album(data.thumbs, BUDGET)
+    rows = [
+        {
+            "title": finding.title,
+            "anchor": finding.anchor,
+            "n": finding.n,
+            "share": share(finding.n, data.n_records),
+            "worst": [p for p in map(album.picture, finding.worst[:WORST]) if p is not None],
+        }
+        for finding in findings(data)
+    ]
     html = fill(
         "overview.html",
         lede=_lede(data),
-        terms=[("read", data.n_ok), *sorted(data.errors.items(), key=lambda e: (-e[1], e[0]))],
+        terms=[("ok", data.n_ok), *ranked(data.errors)],
         n_records=data.n_records,
         missing=data.n_records - data.n_ok - sum(data.errors.values()),
-        findings=findings(data),
-        clean=[title(issue) for issue, n in picture_issues(data).items() if not n],
+        findings=rows,
+        clean=[heading(issue).lower() for issue, n in issue_counts(data).items() if not n],
         facts=_facts(data),
     )
     return [Section("Overview", "overview", html)]
-
-
-def findings(data: ReportInput) -> list[Finding]:
-    """Unreadable images first, then issues, each the most frequent first."""
-    bad = [
-        Finding(f"Not read: {title(code)}", n, data.n_records, f"error-{code}")
-        for code, n in sorted(data.errors.items(), key=lambda e: (-e[1], e[0]))
-        if n
-    ]
-    ordered = sorted(picture_issues(data).items(), key=lambda e: (-e[1], e[0]))
-    return bad + [Finding(title(i), n, data.n_records, f"issue-{i}") for i, n in ordered if n]
-
-
-def picture_issues(data: ReportInput) -> dict[str, int]:
-    """Flagged images by issue, without the issues that repeat an error code."""
-    names = [note.name for note in data.issue_notes if not note.is_error]
-    return {name: data.issue_counts.get(name, 0) for name in names}
-
-
-def title(identifier: str) -> str:
-    """`odd_aspect_ratio` -> `Odd aspect ratio`."""
-    words = name(identifier).replace("_", " ")
-    return words[:1].upper() + words[1:]
 
 
 def _lede(data: ReportInput) -> str:
     """The report in two sentences."""
     if not data.n_records:
         return "No images were found: there is nothing to report yet."
-    failed = sum(data.errors.values())
+    images = plural(data.n_records, "image")
+    failed = sum(n for code, n in data.errors.items() if code not in PARTIAL)
     if failed:
-        read = (
-            f"{plural(data.n_records, 'image')}, of which {count(failed)} "
-            f"({share(failed, data.n_records)}) could not be read."
-        )
+        part = share(failed, data.n_records)
+        read = f"{images}, of which {count(failed)} ({part}) could not be read."
     else:
-        read = f"{plural(data.n_records, 'image')}, every one of them read."
+        read = f"{images}, every one of them read."
     if not data.issue_notes:
         return f"{read} Issues have not been looked for yet."
     return f"{read} {_flagged(data)}"
@@ -81,40 +61,32 @@ def _lede(data: ReportInput) -> str:
 
 def _flagged(data: ReportInput) -> str:
     """How many images show an issue where every flagged row is at hand, else how many flags."""
-    issues = picture_issues(data)
-    flags = sum(issues.values())
-    if not flags:
+    counts = issue_counts(data)
+    if not any(counts.values()):
         return "No issue was found."
-    kinds = plural(sum(n > 0 for n in issues.values()), "kind of issue", "kinds of issue")
-    rows = data.issues.filter(pc.is_in(data.issues["issue"], value_set=pa.array(list(issues))))
-    if rows.num_rows != flags:
-        return f"{plural(flags, 'flag')} were raised, of {kinds}."
-    images = len(pc.unique(rows["image_id"]))
-    return f"{count(images)} ({share(images, data.n_records)}) show at least one of {kinds}."
+    kinds = plural(sum(n > 0 for n in counts.values()), "kind of issue", "kinds of issue")
+    images = flagged_images(data)
+    if images is None:
+        return f"{plural(sum(counts.values()), 'flag')} were raised, of {kinds}."
+    verb = "shows" if images == 1 else "show"
+    return f"{count(images)} ({share(images, data.n_records)}) {verb} at least one of {kinds}."
 
 
 def _facts(data: ReportInput) -> list[tuple[str, str]]:
+    """What a reader wants to know before reading on, as (term, value)."""
     facts = Facts(data.tables)
-    splits = facts.counts("split")
-    labels = facts.counts("label")
-    n_bytes = _bytes(facts)
-    shown = [
-        ("Commit", f"{data.commit.seq} · {data.commit.job}"),
-        (
-            "Made",
-            data.commit.created.replace("T", " ")[:16] + " UTC" if data.commit.created else NONE,
-        ),
-        ("Classes", count(len(labels)) if labels else NONE),
-        ("Splits", _splits(splits)),
-        ("Bytes", size(n_bytes) if n_bytes is not None else NONE),
-        ("Configuration", data.commit.config_digest[:12] or NONE),
-    ]
-    return [*shown, *((title(key), number(value)) for key, value in data.statistics.items())]
-
-
-def _bytes(facts: Facts) -> float | None:
+    n_classes = len(facts.named("label"))
     mean, n = facts.statistic("size_bytes", "mean"), facts.statistic("size_bytes", "count")
-    return None if mean is None or n is None else mean * n
+    made = data.commit.created.replace("T", " ")[:16]
+    return [
+        ("Classes", count(n_classes) if n_classes else NONE),
+        ("Splits", _splits(facts.sizes("split"))),
+        ("Bytes", NONE if mean is None or n is None else size(mean * n)),
+        ("Made", made or NONE),
+        ("Commit", f"{data.commit.seq} · {data.commit.job}"),
+        ("Configuration", data.commit.config_digest[:12] or NONE),
+        *((heading(key), number(value)) for key, value in data.statistics.items()),
+    ]
 
 
 def _splits(splits: list[tuple[str, int]]) -> str:

@@ -11,62 +11,137 @@ from cvdata.report.inputs import ReportInput
 from cvdata.report.section import Section, fill
 
 CHAPTER = "Ten questions"
+BESIDES = "And besides"
 
 
 @dataclass(frozen=True)
 class Question:
-    """`plots` draws the answer; `needs` says what to add where there is nothing to draw."""
+    """`key` finds the answer in summary.json and is the anchor, `short` names it in the contents.
 
-    anchor: str
-    title: str
+    `plots` draws the answer from the tables; `needs` says what to add where there is nothing.
+    """
+
+    key: str
+    short: str
+    asked: str
     plots: Callable[[Facts], list[Plot]]
     needs: str
 
 
 QUESTIONS = (
-    Question("dimensions", "Image dimensions", pixels.dimensions, "the measure geometry"),
-    Question("aspect-ratios", "Aspect ratios", pixels.aspect_ratios, "the measure geometry"),
-    Question("colors", "Colour distribution", pixels.colors, "the measure color"),
-    Question("exposure", "Brightness and contrast", pixels.exposure, "the measure exposure"),
-    Question("edges", "Edges: sharp against smooth", pixels.edges, "the measure sharpness"),
-    Question("textures", "Textures per class", classes.textures, "the measure texture, and labels"),
     Question(
-        "balance", "Class balance", classes.balance, "labels, for instance label_from: parent"
+        "dimensions",
+        "Image dimensions",
+        "How large are the images?",
+        pixels.dimensions,
+        "the measure geometry",
     ),
-    Question("objects", "The most common objects", classes.objects, "labels, boxes or predictions"),
-    Question("metadata", "Metadata", files.metadata, "images with EXIF"),
+    Question(
+        "aspect_ratios",
+        "Aspect ratios",
+        "What shapes do they have?",
+        pixels.aspect_ratios,
+        "the measure geometry",
+    ),
+    Question(
+        "colors",
+        "Colour distribution",
+        "What colours do they have?",
+        pixels.colors,
+        "the measures color and geometry",
+    ),
+    Question(
+        "brightness",
+        "Brightness and contrast",
+        "How bright are they, and how strong is their contrast?",
+        pixels.exposure,
+        "the measure exposure",
+    ),
+    Question(
+        "edges",
+        "Sharp against smooth",
+        "Are they sharp or smooth?",
+        pixels.edges,
+        "the measure sharpness",
+    ),
+    Question(
+        "textures",
+        "Textures per class",
+        "How do textures differ between classes?",
+        classes.textures,
+        "labels, and the measures texture and sharpness",
+    ),
+    Question(
+        "balance",
+        "Class balance",
+        "Are the classes balanced?",
+        classes.balance,
+        "labels, from the folders or a manifest",
+    ),
+    Question(
+        "objects",
+        "Most common objects",
+        "Which objects are most common?",
+        classes.objects,
+        "labels, boxes or predictions",
+    ),
+    Question(
+        "metadata",
+        "Metadata",
+        "When, where and with what were they taken?",
+        files.metadata,
+        "the measure file",
+    ),
     Question(
         "likeness",
-        "Likeness of background and lighting within a class",
+        "Likeness within a class",
+        "Are backgrounds and lighting alike within a class?",
         classes.likeness,
-        "labels, and the measures border and exposure",
+        "labels on ten images of a class or more, and the measures border and exposure",
+    ),
+)
+
+ALSO = (
+    Question(
+        "files", "Files as stored", "What files are they?", files.encoding, "the measure file"
+    ),
+    Question(
+        "boxes", "Boxes", "How large are the boxes, and where?", classes.boxes, "boxes in records"
     ),
 )
 
 
 def questions(data: ReportInput) -> list[Section]:
-    """Ten sections, then one of the files as they are stored."""
+    """The ten, numbered; then what else the tables tell, where they do."""
     facts = Facts(data.tables)
-    sections = [
-        _section(number, question, facts, data.answers)
+    answered = {
+        entry["key"]: entry
+        for part in ("questions", "also")
+        for entry in data.answers.get(part, ())
+        if isinstance(entry, Mapping) and "key" in entry
+    }
+    ten = [
+        _section(question, question.plots(facts), answered.get(question.key, {}), str(number))
         for number, question in enumerate(QUESTIONS, start=1)
     ]
-    stored = files.encoding(facts)
-    if stored:
-        html = fill("question.html", answer="", plots=stored, needs="")
-        sections.append(Section("The files as stored", "files", html, CHAPTER))
-    return sections
+    besides = [(question, question.plots(facts)) for question in ALSO]
+    return ten + [_section(q, plots, answered.get(q.key, {}), "") for q, plots in besides if plots]
 
 
-def _section(number: int, question: Question, facts: Facts, answers: Mapping[str, Any]) -> Section:
+def _section(
+    question: Question, plots: list[Plot], answer: Mapping[str, Any], number: str
+) -> Section:
     html = fill(
         "question.html",
-        answer=_answer(number, answers),
-        plots=question.plots(facts),
+        answer=str(answer.get("answer", "")).replace(" %", "\u00a0%"),
+        plots=plots,
         needs=question.needs,
     )
-    return Section(question.title, question.anchor, html, CHAPTER, str(number))
-
-
-def _answer(number: int, answers: Mapping[str, Any]) -> str:
-    return ""
+    return Section(
+        title=str(answer.get("question", question.asked)),
+        anchor=question.key,
+        html=html,
+        part=CHAPTER if number else BESIDES,
+        number=number,
+        short=question.short,
+    )

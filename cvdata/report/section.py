@@ -16,7 +16,8 @@ class Section:
     """`html` under a heading; `part` is the chapter it belongs to in the contents.
 
     `anchor` is unique on the page. `downloads` maps a file name to CSV text: a button with
-    `data-download="<file name>"` anywhere in `html` offers it. `number` hangs beside the heading.
+    `data-download="<file name>"` anywhere in `html` offers it. `number` hangs beside the heading,
+    `short` stands in the contents where the title is long.
     """
 
     title: str
@@ -24,6 +25,7 @@ class Section:
     html: Markup
     part: str = ""
     number: str = ""
+    short: str = ""
     downloads: Mapping[str, str] = field(default_factory=dict)
 
 
