@@ -3,12 +3,11 @@
 import importlib
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from difflib import get_close_matches
 from typing import Any
 
 from cvdata.errors import ConfigError
 from cvdata.models.base import Model, Task
-from cvdata.models.options import ModelOptions
+from cvdata.models.options import ModelOptions, closest
 
 
 @dataclass(frozen=True)
@@ -71,9 +70,8 @@ def resolve(name: str, options: ModelOptions = ModelOptions()) -> Model:
         build = FAMILIES[family]
     else:
         known = [*(entry.name for entry in MODELS), *(f"{family}/…" for family in FAMILIES)]
-        near = get_close_matches(name, known, 1)
-        hint = f"; did you mean {near[0]!r}?" if near else ""
-        raise ConfigError(f"no model {name!r}{hint} Known: {', '.join(known)}, or pkg.mod:Class")
+        hint = closest(name, known)
+        raise ConfigError(f"no model {name!r}{hint} (known: {', '.join(known)}, or pkg.mod:Class)")
     model: Model = _load(build)(name, options)
     return model
 

