@@ -8,10 +8,18 @@ from pydantic import ValidationError
 
 from cvdata.errors import ConfigError
 from cvdata.sources.base import Problem, Problems, Source
+from cvdata.sources.coco import Coco
+from cvdata.sources.csv_manifest import Csv
 from cvdata.sources.fetch import Fetcher
 from cvdata.sources.folder import Folder
+from cvdata.sources.guess import guess_format
+from cvdata.sources.jsonl_manifest import Jsonl
+from cvdata.sources.parquet import Parquet
 from cvdata.sources.place import Place
 from cvdata.sources.uris import SCHEMES
+from cvdata.sources.voc import Voc
+from cvdata.sources.webdataset import WebDataset
+from cvdata.sources.yolo import Yolo
 
 __all__ = [
     "SOURCES",
@@ -25,6 +33,13 @@ __all__ = [
 
 SOURCES: dict[str, type[Any]] = {
     "folder": Folder,
+    "parquet": Parquet,
+    "webdataset": WebDataset,
+    "csv": Csv,
+    "jsonl": Jsonl,
+    "coco": Coco,
+    "voc": Voc,
+    "yolo": Yolo,
 }
 """Every format by its name in a config; a class satisfies `Source`."""
 
@@ -51,8 +66,8 @@ def open_source(
 
     `options` are those of `source_options(format)`. Raises `ConfigError`, saying what to change.
     """
-    place = Place(url, schemes)
-    name = format or "folder"
+    place = Place.at(url, schemes)
+    name = format or guess_format(place)
     if name not in SOURCES:
         raise ConfigError(f"unknown format {name!r}; one of {', '.join(SOURCES)}")
     known = source_options(name)

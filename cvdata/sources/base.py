@@ -2,9 +2,10 @@
 
 from collections.abc import Iterator
 from dataclasses import dataclass, field
-from typing import Protocol, runtime_checkable
+from typing import Annotated, Any, Protocol, runtime_checkable
 
 import pyarrow as pa
+from pydantic import BeforeValidator
 
 from cvdata.errors import printable
 
@@ -13,6 +14,14 @@ TABLE_ROWS = 32_768
 
 PROBLEMS_KEPT = 10_000
 """Problems held in memory; the rest is only counted."""
+
+
+def _split_commas(value: Any) -> Any:
+    return tuple(value.split(",")) if isinstance(value, str) else value
+
+
+Names = Annotated[tuple[str, ...], BeforeValidator(_split_commas)]
+"""Several names; on a command line they are separated by commas."""
 
 
 @dataclass(frozen=True)

@@ -9,9 +9,10 @@ import pyarrow as pa
 from cvdata.errors import ErrorCode, ImageError
 from cvdata.sources.ahead import Fetched, ReadAhead, attempt
 from cvdata.sources.read_local import OpenFile
+from cvdata.sources.read_parquet import ParquetReader
 from cvdata.sources.read_remote import RemoteReader
 from cvdata.sources.retry import Retry
-from cvdata.sources.uris import SCHEMES, scheme_of
+from cvdata.sources.uris import SCHEMES, ParquetRow, scheme_of
 
 MAX_BYTES = 256 * 1024 * 1024
 BYTES_AHEAD = 64 * 1024 * 1024
@@ -61,6 +62,7 @@ class Fetcher:
         self.schemes = schemes
         self._remote = RemoteReader(retries, max_bytes)
         self._shard: OpenFile | None = None
+        self._parquet: ParquetReader | None = None
 
     def fetch(self, rows: pa.Table) -> Iterator[Fetched]:
         """The bytes of each row of `schema.RECORDS`, or why there are none, in row order.
@@ -73,7 +75,7 @@ class Fetcher:
         self._remote.forget()
         try:
             for want in _wants(rows):
-                if want.error is None and scheme_of(want.uri) != "file":
+                if want.error is None and not _is_read_here(want.uri):
                     n_bytes = want.length or want.size_bytes or _GUESSED_BYTES
                     yield from ahead.put(partial(self.read, want), n_bytes)
                 else:
@@ -82,24 +84,45 @@ class Fetcher:
             yield from ahead.drain()
         finally:
             ahead.close()
-            self._close_shard()
+            self._close()
 
     def read(self, want: Want) -> bytes:
         """The bytes of one row; raises `ImageError`, `StorageError`."""
         if want.error is not None:
             raise ImageError(ErrorCode(want.error), want.error_detail or "")
-        scheme = scheme_of(want.uri)
+        parquet = ParquetRow.parse(want.uri)
+        scheme = scheme_of(want.uri if parquet is None else parquet.file)
         if scheme not in self.schemes:
             raise ImageError(ErrorCode.PATH_DENIED, f"scheme {scheme!r} is not allowed")
+        if parquet is not None:
+            return self._parquet_row(parquet, want)
         if scheme == "file":
             return self._local(want)
         return self._remote.read(want.uri, want.offset, want.length, want.revision)
+
+    def _parquet_row(self, reference: ParquetRow, want: Want) -> bytes:
+        if want.offset is None:
+            raise ImageError(ErrorCode.PATH_DENIED, "a Parquet file without a row number")
+        row = want.offset
+
+        def once() -> bytes:
+            if self._parquet is None or self._parquet.reference != reference:
+                self._close()
+                self._parquet = ParquetReader(reference, self.retries)
+            return self._parquet.read(row, want.shard_revision, self.max_bytes)
+
+        try:
+            return self.retries.call(f"reading {reference.file}", once)
+        except FileNotFoundError as error:
+            raise ImageError(ErrorCode.NOT_FOUND, str(error)) from error
+        except PermissionError as error:
+            raise ImageError(ErrorCode.ACCESS_DENIED, str(error)) from error
 
     def _local(self, want: Want) -> bytes:
         try:
             return self._local_once(want)
         except OSError:
-            self._close_shard()
+            self._close()
         return self.retries.call(f"reading {want.uri}", lambda: self._local_once(want))
 
     def _local_once(self, want: Want) -> bytes:
@@ -124,14 +147,22 @@ class Fetcher:
 
     def _open_shard(self, uri: str) -> OpenFile:
         if self._shard is None or self._shard.uri != uri:
-            self._close_shard()
+            self._close()
             self._shard = OpenFile.open(uri)
         return self._shard
 
-    def _close_shard(self) -> None:
+    def _close(self) -> None:
+        """Close the shard or Parquet file that is held open."""
         if self._shard is not None:
             self._shard.close()
-            self._shard = None
+        if self._parquet is not None:
+            self._parquet.close()
+        self._shard = self._parquet = None
+
+
+def _is_read_here(uri: str) -> bool:
+    """Whether a row is read in the caller's thread: local files, and rows of Parquet files."""
+    return ParquetRow.parse(uri) is not None or scheme_of(uri) == "file"
 
 
 def _wants(rows: pa.Table) -> Iterator[Want]:

@@ -2,17 +2,18 @@
 
 import re
 from collections.abc import Iterator
-from typing import Annotated
+from itertools import groupby, islice
+from typing import Annotated, Any
 
 import pyarrow as pa
 from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
-from cvdata.errors import ErrorCode
-from cvdata.sources.base import Problems
-from cvdata.sources.listing import Entry, display, extension, parts, stem
+from cvdata.errors import ErrorCode, printable
+from cvdata.sources.base import TABLE_ROWS, Names, Problems
+from cvdata.sources.listing import Entry, display, extension, stem
 from cvdata.sources.place import Place
-from cvdata.sources.record import Record, denied, tables_of
+from cvdata.sources.record import column_table
 
 IMAGE_EXTENSIONS = frozenset(
     b"apng avif bmp dib gif heic heif ico j2c j2k jfif jp2 jpc jpe jpeg jpf jpg jpx pbm pgm png "
@@ -56,9 +57,7 @@ class Folder:
     follow_symlinks: Annotated[
         bool, Field(description="follow links that stay inside the folder or one of roots")
     ] = False
-    roots: Annotated[
-        tuple[str, ...], Field(description="other folders that links may lead into")
-    ] = ()
+    roots: Annotated[Names, Field(description="other folders that links may lead into")] = ()
     images: Annotated[
         str | None, Field(description="subfolder that holds the images; default: all")
     ] = None
@@ -69,51 +68,75 @@ class Folder:
 
     def records(self) -> Iterator[pa.Table]:
         """The records, in bounded tables, sorted by uri."""
-        return tables_of(self.source_name, self._records())
-
-    def _records(self) -> Iterator[Record]:
         masks = self._masks()
-        mask_folder = _prefix(self.masks)
-        image_folder = _prefix(self.images)
-        for entry in self._entries():
-            if not entry.path.startswith(image_folder):
-                continue
-            if mask_folder and entry.path.startswith(mask_folder):
-                continue
-            record = self._record(entry)
-            if mask_folder and record.error is None:
-                name = stem(entry.path[len(image_folder) :])
-                record.mask_uri = masks.pop(name, None)
-                if record.mask_uri is None:
-                    self.problems.add(display(entry.path), 0, "no mask of the same name")
-            yield record
-        for name in sorted(masks):
-            self.problems.add(masks[name], 0, "a mask without an image of the same name")
+        entries = self._entries()
+        while chunk := list(islice(entries, TABLE_ROWS)):
+            yield self._table(chunk, masks)
+        for name in sorted(masks or ()):
+            self.problems.add(display(name), 0, "a mask without an image of the same name")
 
     def _entries(self) -> Iterator[Entry]:
         wanted = _any_name if self.all_files else is_image_name
-        return self.place.entries(wanted, follow=self.follow_symlinks, roots=self.roots)
+        entries = self.place.entries(wanted, follow=self.follow_symlinks, roots=self.roots)
+        images, masks = _prefix(self.images), _prefix(self.masks)
+        if not images and not masks:
+            return entries
+        return (
+            entry
+            for entry in entries
+            if entry.path.startswith(images) and not (masks and entry.path.startswith(masks))
+        )
 
-    def _record(self, entry: Entry) -> Record:
-        path = entry.path
-        record = Record(path, self.place.uri(path), entry.revision, entry.size_bytes)
-        if entry.target is not None:
-            record.uri = entry.target
-        if self.label_from_folder and b"/" in path:
-            record.label = display(path.rsplit(b"/", 2)[-2])
-        record.split = self.split
-        if record.split is None and self.split_from_folder and b"/" in path:
-            record.split = split_name(parts(path)[0])
-        if entry.error is None:
-            return record
-        if entry.error is ErrorCode.ACCESS_DENIED:
-            self.problems.add(display(path), 0, entry.detail or "")
-        record.size_bytes = None
-        return denied(record, entry.error, entry.detail or "")
+    def _table(self, entries: list[Entry], masks: dict[bytes, str] | None) -> pa.Table:
+        paths = [entry.path for entry in entries]
+        columns: dict[str, Any] = {
+            "key": paths,
+            "uri": self.place.uris(paths),
+            "revision": [entry.revision for entry in entries],
+            "size_bytes": [entry.size_bytes for entry in entries],
+        }
+        labels, splits = self._folder_facts(paths)
+        columns |= {"label": labels} if self.label_from_folder else {}
+        columns |= {"split": splits} if self.split or self.split_from_folder else {}
+        columns |= {"mask_uri": self._mask_uris(entries, masks)} if masks is not None else {}
+        if any(entry.error or entry.target for entry in entries):
+            columns |= self._exceptions(entries, columns["uri"])
+        return column_table(self.source_name, columns)
 
-    def _masks(self) -> dict[bytes, str]:
+    def _folder_facts(self, paths: list[bytes]) -> tuple[list[str | None], list[str | None]]:
+        """Label and split of each path, worked out once for a run of files of one folder."""
+        labels: list[str | None] = []
+        splits: list[str | None] = []
+        for folder, run in groupby(path.rpartition(b"/")[0] for path in paths):
+            n = sum(1 for _ in run)
+            top, _, _ = folder.partition(b"/")
+            named = split_name(top) if self.split_from_folder else None
+            labels += [display(folder.rpartition(b"/")[2]) or None] * n
+            splits += [self.split or named] * n
+        return labels, splits
+
+    def _exceptions(self, entries: list[Entry], uris: pa.Array) -> dict[str, Any]:
+        for entry in entries:
+            if entry.error is ErrorCode.ACCESS_DENIED:
+                self.problems.add(display(entry.path), 0, entry.detail or "")
+        return {
+            "uri": [e.target or uri for e, uri in zip(entries, uris.to_pylist(), strict=True)],
+            "size_bytes": [None if entry.error else entry.size_bytes for entry in entries],
+            "error": [entry.error and str(entry.error) for entry in entries],
+            "error_detail": [entry.detail and printable(entry.detail) for entry in entries],
+        }
+
+    def _mask_uris(self, entries: list[Entry], masks: dict[bytes, str]) -> list[str | None]:
+        start = len(_prefix(self.images))
+        found = [masks.pop(stem(e.path[start:]), None) if not e.error else None for e in entries]
+        for entry, mask in zip(entries, found, strict=True):
+            if mask is None and not entry.error:
+                self.problems.add(display(entry.path), 0, "no mask of the same name")
+        return found
+
+    def _masks(self) -> dict[bytes, str] | None:
         if self.masks is None:
-            return {}
+            return None
         prefix = _prefix(self.masks)
         return {
             stem(entry.path[len(prefix) :]): self.place.uri(entry.path)

@@ -5,11 +5,13 @@ what is held is the listing of a few folders, however many there are.
 """
 
 import os
+from bisect import bisect_left
 from collections import deque
 from collections.abc import Callable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import closing
 from dataclasses import dataclass
+from operator import attrgetter
 from typing import NamedTuple, Protocol
 
 from cvdata.errors import ErrorCode
@@ -98,32 +100,30 @@ def _ask_ahead(
 def _segments(lister: Lister, folder: bytes) -> list[_Segment]:
     """Runs of files and the folders between them, in order; a folder sorts as `name/`."""
     listed = lister(folder)
-    entries: list[tuple[bytes, Entry | bytes]] = [(e.path, e) for e in listed.files]
-    entries += [(folder + name + b"/", folder + name + b"/") for name in listed.folders]
-    entries.sort(key=_sort_key(entries))
+    order = _order(listed, folder)
+    files = sorted(listed.files, key=order)
+    folders = sorted((Entry(folder + n + b"/", 0, "") for n in listed.folders), key=order)
+    starts = [order(file) for file in files] if folders else []
     segments: list[_Segment] = []
-    for _, entry in entries:
-        if isinstance(entry, bytes):
-            segments.append(_Pending(entry))
-        elif segments and isinstance(segments[-1], list):
-            segments[-1].append(entry)
-        else:
-            segments.append([entry])
+    done = 0
+    for found in folders:
+        at = bisect_left(starts, order(found), done)
+        segments += [files[done:at]] * (at > done)
+        segments.append(_Pending(found.path))
+        done = at
+    segments += [files[done:]] * (done < len(files))
     return segments
 
 
-def _sort_key(
-    entries: list[tuple[bytes, Entry | bytes]],
-) -> Callable[[tuple[bytes, Entry | bytes]], bytes]:
-    joined = b"/".join(path for path, _ in entries)
-    try:
-        joined.decode()
-        is_plain = b"%" not in joined
-    except UnicodeDecodeError:
-        is_plain = False
-    if is_plain:
-        return lambda pair: pair[0]
-    return lambda pair: encode_path(pair[0]).encode()
+def _order(listed: Listed, folder: bytes) -> Callable[[Entry], bytes]:
+    """What to sort by: the path itself where its uri is the same."""
+    joined = b"".join([folder, *listed.folders, *(entry.path for entry in listed.files)])
+    if joined.isascii() and b"%" not in joined:
+        return _BY_PATH
+    return lambda entry: encode_path(entry.path).encode()
+
+
+_BY_PATH: Callable[[Entry], bytes] = attrgetter("path")
 
 
 def revision_of(size_bytes: int, mtime_ns: int) -> str:
@@ -138,9 +138,8 @@ def parts(path: bytes) -> list[bytes]:
 
 def extension(path: bytes) -> bytes:
     """Lower-case extension without the dot; b"" where there is none."""
-    name = path.rpartition(b"/")[2]
-    stem, dot, end = name.rpartition(b".")
-    return end.lower() if dot and stem else b""
+    start, dot, end = path.rpartition(b".")
+    return b"" if not dot or not start or b"/" in end or start[-1:] == b"/" else end.lower()
 
 
 def stem(path: bytes) -> bytes:

@@ -1,5 +1,5 @@
 """Listing a local folder: one scandir a folder, one stat a file, nothing opened."""
-# ruff: noqa: PTH  pathlib cannot hold raw bytes
+# ruff: noqa: PTH114, PTH116, PTH118 -- pathlib cannot hold raw bytes
 
 import errno
 import os
@@ -8,7 +8,7 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 
 from cvdata.errors import ConfigError, ErrorCode, StorageError
-from cvdata.sources.listing import Entry, Listed, display, parts, revision_of
+from cvdata.sources.listing import Entry, Listed, display, parts
 from cvdata.sources.uris import encode_path
 
 _DENIED = (errno.EACCES, errno.EPERM)
@@ -66,10 +66,10 @@ class LocalLister:
     def _add(self, listed: Listed, folder: bytes, entry: "os.DirEntry[bytes]") -> None:
         name = entry.name
         try:
-            if entry.is_symlink():
-                self._add_link(listed, folder, entry)
-            elif entry.is_dir(follow_symlinks=False):
+            if entry.is_dir(follow_symlinks=False):
                 listed.folders.append(name)
+            elif entry.is_symlink():
+                self._add_link(listed, folder, entry)
             elif self.wanted(name):
                 listed.files.append(_file(folder + name, entry.stat(follow_symlinks=False)))
         except FileNotFoundError:
@@ -139,9 +139,9 @@ def _leads_to_folder(entry: "os.DirEntry[bytes]") -> bool:
 
 
 def _file(path: bytes, found: os.stat_result) -> Entry:
-    if not stat.S_ISREG(found.st_mode):
-        return _denied(path, ErrorCode.PATH_DENIED, f"not a file but a {_kind(found.st_mode)}")
-    return Entry(path, found.st_size, revision_of(found.st_size, found.st_mtime_ns))
+    if stat.S_ISREG(found.st_mode):
+        return Entry(path, found.st_size, f"{found.st_size}-{found.st_mtime_ns}")
+    return _denied(path, ErrorCode.PATH_DENIED, f"not a file but a {_kind(found.st_mode)}")
 
 
 def _kind(mode: int) -> str:

@@ -6,10 +6,14 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.compute as pc
+
 from cvdata.errors import ConfigError
-from cvdata.sources.listing import Entry, Lister, walk
+from cvdata.sources.listing import Entry, Lister, revision_of, walk
 from cvdata.sources.local import LocalLister
-from cvdata.sources.remote import RemoteLister
+from cvdata.sources.remote import RemoteLister, remote_revision
+from cvdata.sources.retry import Retry
 from cvdata.sources.uris import (
     SCHEMES,
     check_scheme,
@@ -20,16 +24,33 @@ from cvdata.sources.uris import (
     scheme_of,
 )
 
+_BLOCK_BYTES = 4 * 1024 * 1024
+
 
 @dataclass(frozen=True)
 class Place:
-    """The folder at `url`; `schemes` are those that may be read."""
+    """The folder at `url`; `schemes` are those that may be read; `file`: only this one in it."""
 
     url: str
     schemes: frozenset[str] = SCHEMES
+    file: bytes | None = None
 
     def __post_init__(self) -> None:
         check_scheme(self.url, self.schemes)
+
+    @staticmethod
+    def at(url: str, schemes: frozenset[str] = SCHEMES) -> "Place":
+        """The folder `url`, or the folder that holds the file `url`; `ConfigError` if neither."""
+        place = Place(url, schemes)
+        if place.is_folder():
+            return place
+        if place.is_local and os.path.isfile(place.path):  # noqa: PTH113  raw bytes
+            folder, _, name = place.path.rpartition(b"/")
+            return Place(os.fsdecode(folder or b"/"), schemes, name)
+        if not place.is_local and place.retry.call(f"looking for {url}", place._remote_is_file):
+            folder_url, _, file_name = url.rpartition("/")
+            return Place(folder_url, schemes, file_name.encode())
+        raise ConfigError(f"{url}: there is no such file or folder, or it may not be read")
 
     @property
     def is_local(self) -> bool:
@@ -61,6 +82,13 @@ class Place:
         """The uri of a relative raw path."""
         return self.base_uri + (encode_path(path) if self.is_local else path.decode())
 
+    def uris(self, paths: list[bytes]) -> pa.Array:
+        """The uris of many relative raw paths: (N,) strings."""
+        joined = b"".join(paths)
+        if joined.isascii() and b"%" not in joined:
+            return pc.binary_join_element_wise(self.base_uri, pa.array(paths, pa.string()), "")
+        return pa.array([self.uri(path) for path in paths], pa.string())
+
     def lister(
         self,
         wanted: Callable[[bytes], bool],
@@ -74,14 +102,51 @@ class Place:
             return LocalLister(self.path, wanted, follow, inside)
         return RemoteLister(self.fs, self._remote[1], wanted)
 
-    def check_folder(self) -> None:
-        """Raise `ConfigError` where there is no such folder."""
+    @property
+    def retry(self) -> Retry:
+        """How often a store is asked again."""
+        return Retry()
+
+    @property
+    def threads(self) -> int:
+        """Threads worth using to read many small files: none where there is no latency."""
+        return 0 if self.is_local else 16
+
+    def is_folder(self) -> bool:
+        """Whether there is such a folder."""
         if self.is_local:
-            is_folder = os.path.isdir(self.path)  # noqa: PTH112  raw bytes
-        else:
-            is_folder = bool(self.fs.isdir(self._remote[1]))
-        if not is_folder:
-            raise ConfigError(f"{self.url} is not a folder that can be listed; check the path")
+            return os.path.isdir(self.path)  # noqa: PTH112  raw bytes
+        fs, path = self._remote
+        return bool(self.retry.call(f"looking for {self.url}", lambda: fs.isdir(path)))
+
+    def _remote_is_file(self) -> bool:
+        fs, path = self._remote
+        return bool(fs.isfile(path))
+
+    def full(self, path: bytes) -> Any:
+        """What `open` of the filesystem takes for a relative raw path."""
+        if self.is_local:
+            return os.path.join(self.path, path)  # noqa: PTH118  raw bytes
+        return f"{self._remote[1].rstrip('/')}/{path.decode()}"
+
+    def open(self, path: bytes) -> Any:
+        """A file below the folder as a seekable binary stream; raises OSError."""
+        if self.is_local:
+            return open(self.full(path), "rb")  # noqa: PTH123  the caller closes it
+        return self.fs.open(self.full(path), "rb", block_size=_BLOCK_BYTES)
+
+    def read(self, path: bytes, limit: int) -> bytes:
+        """The bytes of a small file; ValueError above `limit`, OSError where it cannot be read."""
+
+        def once() -> bytes:
+            with self.open(path) as file:
+                data: bytes = file.read(limit + 1)
+                return data
+
+        data = once() if self.is_local else self.retry.call(f"reading {self.uri(path)}", once)
+        if len(data) > limit:
+            raise ValueError(f"larger than {limit} bytes")
+        return data
 
     def entries(
         self,
@@ -90,6 +155,16 @@ class Place:
         follow: bool = False,
         roots: tuple[str, ...] = (),
     ) -> Iterator[Entry]:
-        """Every wanted file below the folder, in the order of its uri."""
-        self.check_folder()
+        """Every wanted file below the folder, in the order of its uri; only `file` if it is set."""
+        if not self.is_folder():
+            raise ConfigError(f"{self.url} is not a folder that can be listed; check the path")
+        if self.file is not None:
+            return iter([self._only(self.file)])
         return walk(self.lister(wanted, follow=follow, roots=roots))
+
+    def _only(self, name: bytes) -> Entry:
+        if self.is_local:
+            found = os.stat(self.full(name))  # noqa: PTH116  raw bytes
+            return Entry(name, found.st_size, revision_of(found.st_size, found.st_mtime_ns))
+        info = self.retry.call(f"asking for {self.url}", lambda: self.fs.info(self.full(name)))
+        return Entry(name, int(info.get("size") or 0), remote_revision(info))

@@ -1,7 +1,7 @@
 """One record, and tables of many."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, fields, replace
 from hashlib import blake2b
 from itertools import islice
 from typing import Any
@@ -65,15 +65,34 @@ def tables_of(source_name: str, records: Iterable[Record]) -> Iterator[pa.Table]
 
 
 def record_table(source_name: str, rows: list[Record]) -> pa.Table:
-    """One table of `schema.RECORDS`, every row with its id."""
+    """One table of `schema.RECORDS` of these rows."""
+    return column_table(source_name, {name: [getattr(r, name) for r in rows] for name in _NAMES})
+
+
+def column_table(source_name: str, columns: Mapping[str, Any]) -> pa.Table:
+    """One table of `schema.RECORDS` from its columns (lists or arrays); null where not given.
+
+    `key`, `uri` and `revision` are needed; every row gets its id and the name of its source.
+    """
+    keys = columns["key"]
     name = source_name.encode()
     head = len(name).to_bytes(4, "big") + name  # as schema.image_id, without a call a row
-    columns: dict[str, Any] = {
-        "image_id": [blake2b(head + row.key, digest_size=16).digest() for row in rows],
-        "source": [source_name] * len(rows),
+    made = {
+        "image_id": [blake2b(head + key, digest_size=16).digest() for key in keys],
+        "source": pa.repeat(source_name, len(keys)),
+        **columns,
     }
-    for column in RECORDS:
-        if column.name not in columns:
-            columns[column.name] = [getattr(row, column.name) for row in rows]
-    arrays = [pa.array(columns[column.name], column.type) for column in RECORDS]
+    arrays = [
+        _array(made[column.name], column.type)
+        if column.name in made
+        else pa.nulls(len(keys), column.type)
+        for column in RECORDS
+    ]
     return pa.Table.from_arrays(arrays, schema=RECORDS)
+
+
+def _array(values: Any, dtype: pa.DataType) -> pa.Array:
+    return values if isinstance(values, pa.Array) else pa.array(values, dtype)
+
+
+_NAMES = tuple(field.name for field in fields(Record))

@@ -1,0 +1,126 @@
+"""A JSON Lines file that names images, one object a line."""
+
+import json
+from collections.abc import Iterator
+from typing import Annotated, Any
+
+import pyarrow as pa
+from pydantic import ConfigDict, Field
+from pydantic.dataclasses import dataclass
+
+from cvdata.errors import ConfigError
+from cvdata.sources.base import Names, Problems
+from cvdata.sources.listing import display
+from cvdata.sources.manifest import (
+    LABEL_COLUMNS,
+    SPLIT_COLUMNS,
+    URI_COLUMNS,
+    Columns,
+    Line,
+    Manifest,
+    pick_column,
+)
+from cvdata.sources.place import Place
+from cvdata.sources.references import References
+from cvdata.sources.retry import world
+
+_LINE_BYTES = 64 * 1024 * 1024
+_LOOKED_AT = 100
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
+class Jsonl:
+    """Objects of a JSON Lines file.
+
+    The key is the id column, or else the path as it is below the manifest's folder.
+    """
+
+    place: Place
+    source_name: str
+    uri: Annotated[
+        str | None, Field(description=f"field of paths; default: the first of {URI_COLUMNS}")
+    ] = None
+    label: Annotated[
+        str | None, Field(description=f"field of labels; default: the first of {LABEL_COLUMNS}")
+    ] = None
+    split_column: Annotated[
+        str | None, Field(description=f"field of splits; default: the first of {SPLIT_COLUMNS}")
+    ] = None
+    id: Annotated[str | None, Field(description="field of stable row ids, used as keys")] = None
+    boxes: Annotated[
+        str | None, Field(description='field of boxes [{"label": …, "xyxy": […]}]; default: boxes')
+    ] = None
+    mask: Annotated[str | None, Field(description="field of paths of masks")] = None
+    extra: Annotated[Names, Field(description="fields kept in extra")] = ()
+    split: Annotated[str | None, Field(description="the split of rows without one")] = None
+    roots: Annotated[Names, Field(description="other folders that paths may lead into")] = ()
+    problems: Problems = Field(default_factory=Problems, init=False)
+
+    def records(self) -> Iterator[pa.Table]:
+        """The records, in bounded tables, sorted by uri."""
+        name = self.place.file
+        if name is None:
+            raise ConfigError(f"{self.place.url}: format 'jsonl' reads one file; name it")
+        with world(f"reading {display(name)}"), self.place.open(name) as file:
+            present = _fields(file)
+            file.seek(0)
+            manifest = Manifest(
+                References(self.place, self.roots),
+                self._columns(present),
+                self.source_name,
+                self.split,
+                self.problems,
+            )
+            yield from manifest.tables(self._lines(file, display(name)))
+
+    def _columns(self, present: list[str]) -> Columns:
+        uri = self.uri or pick_column(None, URI_COLUMNS, present)
+        if uri is None:
+            raise ConfigError(f"which field names the images? set uri to one of {present}")
+        return Columns(
+            uri=uri,
+            label=self.label or pick_column(None, LABEL_COLUMNS, present),
+            split=self.split_column or pick_column(None, SPLIT_COLUMNS, present),
+            id=self.id,
+            boxes=self.boxes or pick_column(None, ("boxes",), present),
+            mask=self.mask,
+            extra=self.extra,
+        )
+
+    def _lines(self, file: Any, name: str) -> Iterator[Line]:
+        number = 0
+        while raw := file.readline(_LINE_BYTES):
+            number += 1
+            if len(raw) == _LINE_BYTES and not raw.endswith(b"\n"):
+                self.problems.add(name, number, f"longer than {_LINE_BYTES} bytes")
+                while raw and not raw.endswith(b"\n"):
+                    raw = file.readline(_LINE_BYTES)
+                continue
+            if not raw.strip():
+                continue
+            values, problem = parse_object(raw)
+            if problem is not None:
+                self.problems.add(name, number, problem)
+            else:
+                yield Line(name, number, values)
+
+
+def parse_object(raw: bytes) -> tuple[dict[str, Any], str | None]:
+    """A JSON object, or {} and what is wrong with it."""
+    try:
+        # surrogateescape: a path that is not UTF-8 keeps its exact bytes
+        value = json.loads(raw.decode("utf-8", "surrogateescape").removeprefix("\ufeff"))
+    except (ValueError, RecursionError) as error:
+        return {}, f"not JSON: {error}"
+    if not isinstance(value, dict):
+        return {}, f"not an object but {type(value).__name__}"
+    return value, None
+
+
+def _fields(file: Any) -> list[str]:
+    names: dict[str, None] = {}
+    for _ in range(_LOOKED_AT):
+        values, problem = parse_object(file.readline(_LINE_BYTES))
+        if problem is None:
+            names |= dict.fromkeys(values)
+    return list(names)
