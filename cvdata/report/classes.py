@@ -4,6 +4,7 @@ import math
 
 from cvdata.report.axes import Axis
 from cvdata.report.charts import MAX_BARS, Bin, Matrix, Plot, bars, columns, dots, matrix, tiles
+from cvdata.report.display import name
 from cvdata.report.facts import Facts
 from cvdata.report.pixels import numeric
 
@@ -73,7 +74,7 @@ def balance(facts: Facts) -> list[Plot]:
         for i, (split, _) in enumerate(splits[:_SPLITS_DRAWN]):
             inside = facts.named("label", scope="split", group=split)
             if inside:
-                plots.append(bars(f"plot-label-split-{i}", f"Classes in {split}", inside))
+                plots.append(bars(f"plot-label-split-{i}", f"Classes in {name(split, 24)}", inside))
     return plots
 
 

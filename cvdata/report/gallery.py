@@ -70,6 +70,7 @@ def _section(
         n=data.issue_counts[note.name],
         of=data.n_records,
         hung=hung,
+        listed=len(rows),
         without=sum(one.picture is None for one in hung),
         file=file,
     )

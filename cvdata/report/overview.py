@@ -85,8 +85,12 @@ def _facts(data: ReportInput) -> list[tuple[str, str]]:
         ("Made", made or NONE),
         ("Commit", f"{data.commit.seq} · {data.commit.job}"),
         ("Configuration", data.commit.config_digest[:12] or NONE),
-        *((heading(key), number(value)) for key, value in data.statistics.items()),
+        *((heading(key), _told(value)) for key, value in data.statistics.items()),
     ]
+
+
+def _told(value: str | float) -> str:
+    return name(value) if isinstance(value, str) else number(value)
 
 
 def _splits(splits: list[tuple[str, int]]) -> str:

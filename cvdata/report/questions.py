@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
+from cvdata.errors import printable
 from cvdata.report import classes, files, pixels
 from cvdata.report.charts import Plot
 from cvdata.report.facts import Facts
@@ -12,6 +13,7 @@ from cvdata.report.section import Section, fill
 
 CHAPTER = "Ten questions"
 BESIDES = "And besides"
+ANSWER_LIMIT = 2000
 
 
 @dataclass(frozen=True)
@@ -131,12 +133,8 @@ def questions(data: ReportInput) -> list[Section]:
 def _section(
     question: Question, plots: list[Plot], answer: Mapping[str, Any], number: str
 ) -> Section:
-    html = fill(
-        "question.html",
-        answer=str(answer.get("answer", "")).replace(" %", "\u00a0%"),
-        plots=plots,
-        needs=question.needs,
-    )
+    text = printable(str(answer.get("answer", "")), ANSWER_LIMIT).replace(" %", "\u00a0%")
+    html = fill("question.html", answer=text, plots=plots, needs=question.needs)
     return Section(
         title=str(answer.get("question", question.asked)),
         anchor=question.key,
