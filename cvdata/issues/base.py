@@ -51,7 +51,7 @@ class Columns:
         """A string column; all null where there is none."""
         if name not in self.measures.column_names:
             return pa.chunked_array([pa.nulls(len(self), pa.string())])
-        return self.measures.column(name)
+        return self.measures.column(name).cast(pa.string())
 
     @cached_property
     def boxes(self) -> Boxes:
