@@ -6,7 +6,7 @@ from typing import Literal
 
 from cvdata.errors import ErrorCode
 from cvdata.sources.base import Problems
-from cvdata.sources.boxes import box_problem, turn_box
+from cvdata.sources.boxes import box_problem, box_warning, turn_box
 from cvdata.sources.headers import Stored, read_header
 from cvdata.sources.listing import Entry, display
 from cvdata.sources.place import Place
@@ -30,15 +30,17 @@ class Annotated:
         self.notes.append((display(file), line, message))
 
     def keep(self, box: Box, file: bytes, line: int) -> bool:
-        """Add the box, unless it is malformed, which is noted."""
+        """Add the box; a box that is no four finite numbers is left out. Notes what is wrong."""
         problem = box_problem(box["xyxy"])
-        if problem is not None:
-            self.note(file, line, f"{problem}: {[round(v, 3) for v in box['xyxy']]}")
-            return False
-        if self.record.boxes is None:
-            self.record.boxes = []
-        self.record.boxes.append(box)
-        return True
+        if problem is None:
+            if self.record.boxes is None:
+                self.record.boxes = []
+            self.record.boxes.append(box)
+        wrong = problem or box_warning(box["xyxy"])
+        if wrong is not None:
+            shown = [round(v, 3) if isinstance(v, float) else v for v in box["xyxy"]]
+            self.note(file, line, f"{wrong}: {shown}")
+        return problem is None
 
 
 def entry_record(place: Place, entry: Entry) -> Record:

@@ -5,22 +5,26 @@ from collections.abc import Sequence
 from typing import Any
 
 Xyxy = list[float]
+_REASONABLE = 1e9
 
 
 def box_problem(xyxy: Any) -> str | None:
-    """What is wrong with a box, or None: four finite numbers, x1 > x0 and y1 > y0."""
+    """Why these are not four finite numbers, so that no box can be recorded; or None."""
     if not isinstance(xyxy, list | tuple) or len(xyxy) != 4:
         return "a box is four numbers"
     if any(isinstance(v, bool) or not isinstance(v, int | float) for v in xyxy):
         return "a box is four numbers"
-    if not all(math.isfinite(v) and abs(v) < 1e9 for v in xyxy):
-        return "a number that is not finite, or out of reason"
+    if not all(math.isfinite(v) and abs(v) < _REASONABLE for v in xyxy):
+        return "a number that is not finite, or out of all reason"
+    return None
+
+
+def box_warning(xyxy: Sequence[float]) -> str | None:
+    """What is wrong with a box that is recorded all the same, for `box_empty` to find; or None."""
     x0, y0, x1, y1 = xyxy
     if x1 < x0 or y1 < y0:
-        return "negative width or height"
-    if x1 == x0 or y1 == y0:
-        return "no area"
-    return None
+        return "a box of negative width or height"
+    return "a box without area" if x1 == x0 or y1 == y0 else None
 
 
 def turn_box(xyxy: Sequence[float], width: int, height: int, orientation: int) -> Xyxy:

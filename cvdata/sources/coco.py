@@ -259,7 +259,7 @@ class _CocoFile:
         label = self.categories.get(_hashable(value.get("category_id")))
         if label is None:
             self._note(item.line, f"unknown category {json.dumps(value.get('category_id'))}")
-            return
+            label = str(value["category_id"]) if _is_id(value.get("category_id")) else None
         xyxy = _corners(value.get("bbox"))
         if xyxy is None:
             self._note(item.line, "bbox is not four numbers")

@@ -12,6 +12,7 @@ from pydantic.dataclasses import dataclass
 from cvdata.errors import ErrorCode, printable
 from cvdata.sources.base import TABLE_ROWS, Names, Problems
 from cvdata.sources.listing import Entry, display, extension, stem
+from cvdata.sources.ordering import sort_tables
 from cvdata.sources.place import Place
 from cvdata.sources.record import column_table
 
@@ -68,6 +69,11 @@ class Folder:
 
     def records(self) -> Iterator[pa.Table]:
         """The records, in bounded tables, sorted by uri."""
+        if self.follow_symlinks:  # the uri of a link is where it leads
+            return sort_tables(self._tables())
+        return self._tables()
+
+    def _tables(self) -> Iterator[pa.Table]:
         masks = self._masks()
         entries = self._entries()
         while chunk := list(islice(entries, TABLE_ROWS)):

@@ -11,7 +11,7 @@ import pyarrow as pa
 
 from cvdata.errors import ConfigError, printable
 from cvdata.sources.base import Problems
-from cvdata.sources.boxes import box_problem
+from cvdata.sources.boxes import box_problem, box_warning
 from cvdata.sources.ordering import sort_tables
 from cvdata.sources.record import Box, Record, tables_of, unique
 from cvdata.sources.references import References
@@ -151,9 +151,12 @@ def boxes_of(value: Any, notes: list[str]) -> list[Box] | None:
         label = box.get("label") if isinstance(box, dict) else None
         xyxy = box.get("xyxy") if isinstance(box, dict) else None
         problem = "no xyxy" if xyxy is None else box_problem(xyxy)
-        if problem is not None:
+        if xyxy is None or problem is not None:
             notes.append(f"box {n + 1}: {problem}")
             continue
+        warning = box_warning(xyxy)
+        if warning is not None:
+            notes.append(f"box {n + 1}: {warning}")
         boxes.append({"label": None if label is None else str(label), "xyxy": xyxy})
     return boxes
 

@@ -93,12 +93,12 @@ class ParquetReader:
 
     def _batch_rows(self, group: int) -> int:
         found = self.file.metadata.row_group(group)
-        n_bytes = max(
+        n_bytes: int = max(
             found.column(n).total_uncompressed_size
             for n in range(found.num_columns)
             if found.column(n).path_in_schema == self.reference.column
         )
-        return max(1, min(_BATCH_ROWS, _BATCH_BYTES * found.num_rows // max(1, n_bytes)))
+        return max(1, min(_BATCH_ROWS, _BATCH_BYTES * int(found.num_rows) // max(1, n_bytes)))
 
 
 def _leaf(batch: pa.RecordBatch, column: str) -> pa.Array:

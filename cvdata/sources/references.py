@@ -10,7 +10,7 @@ import stat
 from dataclasses import dataclass, field
 from functools import cached_property
 
-from cvdata.errors import ErrorCode
+from cvdata.errors import ErrorCode, ImageError
 from cvdata.sources.listing import revision_of
 from cvdata.sources.local import is_inside
 from cvdata.sources.place import Place
@@ -99,6 +99,8 @@ class References:
             return denied(record, ErrorCode.NOT_FOUND, "no such file")
         except PermissionError:
             return denied(record, ErrorCode.ACCESS_DENIED, "permission denied")
+        except ImageError as error:  # an address that is not public
+            return denied(record, error.code, error.detail)
         if info.get("type") != "file":
             return denied(record, ErrorCode.PATH_DENIED, "not a file")
         record.size_bytes = int(info.get("size") or 0)

@@ -16,6 +16,8 @@ S = TypeVar("S")
 
 _FINAL = (FileNotFoundError, PermissionError, IsADirectoryError, NotADirectoryError, CvdataError)
 _OURS = (TypeError, AttributeError, NotImplementedError, AssertionError)
+_FORBIDDEN = (401, 403)
+"""HTTP answers that concern one file and not the world."""
 
 
 @dataclass(frozen=True)
@@ -37,6 +39,8 @@ class Retry:
             except (*_FINAL, *_OURS):
                 raise
             except Exception as error:  # stores raise their own kinds; all others are faults
+                if getattr(error, "status", None) in _FORBIDDEN:
+                    raise PermissionError(str(error)) from error
                 if attempt + 1 >= self.attempts:
                     raise StorageError(
                         f"{doing} failed {self.attempts} times: {type(error).__name__}: {error}; "

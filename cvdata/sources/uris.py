@@ -15,6 +15,7 @@ from typing import Any
 import fsspec
 
 from cvdata.errors import ConfigError
+from cvdata.sources.https import public_https
 
 SCHEMES = frozenset({"file", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "memory"})
 """What may be read without asking. `memory` is this process's own; `https` has to be asked for."""
@@ -89,6 +90,8 @@ def check_scheme(url: str, schemes: frozenset[str] = SCHEMES) -> None:
 
 def filesystem(url: str) -> tuple[Any, str]:
     """The fsspec filesystem of a remote `url`, without a listing cache, and the path in it."""
+    if scheme_of(url) == "https":
+        return public_https(), url
     try:
         fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
     except ImportError as error:

@@ -197,8 +197,6 @@ def _take(
     if not words[0].isdigit() or len(words[0]) > 9:
         return f"class {words[0]!r} is no number"
     number = int(words[0])
-    if config.names and number not in config.names:
-        return f"unknown class {number}"
     found = [to_float(word) for word in words[1:]]
     values = [value for value in found if value is not None]
     if len(values) != len(found):
@@ -216,7 +214,7 @@ def _take(
     xyxy = [side * size for side, size in zip(corners, (width, height) * 2, strict=True)]
     label = config.names.get(number, str(number))
     image.keep({"label": label, "xyxy": xyxy}, *place)
-    return None
+    return f"unknown class {number}" if config.names and number not in config.names else None
 
 
 def label_path(image: bytes) -> bytes:
