@@ -47,17 +47,18 @@ class Directory:
     `is_damaged` turns true when an entry points outside `data` or the directory is cut off.
     """
 
-    __slots__ = ("_big", "_order", "data", "entries", "is_damaged", "next")
+    __slots__ = ("_big", "_order", "count", "data", "entries", "has_next", "is_damaged", "next")
 
     def __init__(self, data: bytes, offset: int, order: str, big: bool = False) -> None:
         self.data, self._order, self._big = data, order, big
         self.entries: dict[int, tuple[int, int, int]] = {}
-        self.next = 0
+        self.next, self.has_next, self.count = 0, False, 0
         count_size, step, layout = (8, 20, "HHQ") if big else (2, 12, "HHI")
         self.is_damaged = not 0 < offset <= len(data) - count_size
         if self.is_damaged:
             return
         (count,) = struct.unpack_from(order + ("Q" if big else "H"), data, offset)
+        self.count = count
         start = offset + count_size
         fits = min(count, (len(data) - start) // step)
         self.is_damaged = fits < count or count == 0 or count > 0xFFFF
@@ -67,6 +68,7 @@ class Directory:
             self.entries.setdefault(tag, (kind, n, start + i * step + entry.size))
         end = start + count * step
         if not self.is_damaged and end + (8 if big else 4) <= len(data):
+            self.has_next = True
             (self.next,) = struct.unpack_from(order + ("Q" if big else "I"), data, end)
 
     def span(self, tag: int) -> tuple[int, int, int] | None:

@@ -4,8 +4,10 @@ import struct
 
 from cvdata.decode.facts import Facts, corrupt, truncated
 
-MAX_STEPS = 1_000_000
-"""Blocks and sub-blocks visited at most; beyond, `n_frames` is the number of frames seen so far."""
+MAX_STEPS = 500_000
+"""Sub-blocks visited at most, 127 MB of pixels; beyond, `n_frames` is what was seen so far."""
+MAX_FRAMES = 65_536
+"""Frames, or other blocks, counted at most."""
 
 
 _TRAILER, _EXTENSION, _IMAGE = 0x3B, 0x21, 0x2C
@@ -35,11 +37,10 @@ def _table(flags: int) -> int:
 
 def _blocks(data: bytes, pos: int) -> tuple[int, int, tuple[int, int]]:
     """(frames, offset behind the trailer, canvas size grown to hold the first frame)."""
-    frames, steps = 0, 0
+    frames, steps, blocks = 0, 0, 0
     canvas = (int.from_bytes(data[6:8], "little"), int.from_bytes(data[8:10], "little"))
-    while pos < len(data) and steps < MAX_STEPS:
+    while pos < len(data):
         kind = data[pos]
-        steps += 1
         if kind == _TRAILER:
             if not frames:
                 raise corrupt("GIF without an image")
@@ -56,11 +57,12 @@ def _blocks(data: bytes, pos: int) -> tuple[int, int, tuple[int, int]]:
             pos += 2 if kind == _EXTENSION else 1
         if kind in (_IMAGE, _EXTENSION):
             pos, steps = _sub_blocks(data, pos, steps)
-    if steps < MAX_STEPS:
-        raise truncated("GIF ends before its trailer")
-    if not frames:
-        raise corrupt(f"GIF with more than {MAX_STEPS} blocks before its first image")
-    return frames, len(data), canvas
+        blocks += 1
+        if steps >= MAX_STEPS or blocks >= 2 * MAX_FRAMES or frames >= MAX_FRAMES:
+            if not frames:
+                raise corrupt("GIF with too many blocks before its first image")
+            return frames, len(data), canvas
+    raise truncated("GIF ends before its trailer")
 
 
 def _sub_blocks(data: bytes, pos: int, steps: int) -> tuple[int, int]:

@@ -2,7 +2,7 @@
 
 import re
 import struct
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import lru_cache
 
 import numpy as np
@@ -12,7 +12,7 @@ from cvdata.decode.exif import Directory, byte_order
 from cvdata.decode.facts import Facts, corrupt, truncated, unsupported
 
 _EOI, _SOS, _DQT = 0xD9, 0xDA, 0xDB
-_APP1, _APP2 = 0xE1, 0xE2
+_APP1, _APP2, _APP14, _COM = 0xE1, 0xE2, 0xEE, 0xFE
 _FRAMES = frozenset(range(0xC0, 0xD0)) - {0xC4, 0xC8, 0xCC}
 _PROGRESSIVE = frozenset({0xC2, 0xCA})
 _DECODED = frozenset({0xC0, 0xC1, 0xC2, 0xC9, 0xCA})
@@ -47,6 +47,7 @@ class _Scan:
     has_icc: bool = False
     n_frames: int = 1
     pictures_end: int = 0
+    segments: list[tuple[int, int, int]] = field(default_factory=list)
 
 
 def scan(data: bytes) -> Facts:
@@ -85,11 +86,22 @@ def _segments(data: bytes, found: _Scan) -> int:
             pos += 2
             continue
         end = pos + 2 + _length(data, pos, marker)
+        found.segments.append((marker, pos, end))
         if marker == _SOS:
             return end
         _segment(marker, data, pos + 4, end, found)
         pos = end
     raise corrupt(f"JPEG with more than {_MAX_SEGMENTS} segments")
+
+
+def without_metadata(data: bytes) -> bytes:
+    """A scanned JPEG without comments, junk between segments, and all but JFIF and Adobe's APPn."""
+    parts, found = [data[:2]], _Scan()
+    start = _segments(data, found)
+    for marker, begin, end in found.segments:
+        if not (marker == _COM or 0xE1 <= marker <= 0xEF) or marker == _APP14:
+            parts.append(data[begin:end])
+    return b"".join([*parts, data[start:]])
 
 
 def _length(data: bytes, pos: int, marker: int) -> int:

@@ -8,6 +8,16 @@ from cvdata.decode.facts import Facts, corrupt, truncated, unsupported
 SIGNATURE = b"\x89PNG\r\n\x1a\n"
 _MODES = {0: "L", 2: "RGB", 3: "P", 4: "LA", 6: "RGBA"}
 _DEPTHS = {0: (1, 2, 4, 8, 16), 2: (8, 16), 3: (1, 2, 4, 8), 4: (8, 16), 6: (8, 16)}
+_CHANNELS = {0: 1, 2: 3, 3: 1, 4: 2, 6: 4}
+_ADAM7 = (
+    (0, 0, 8, 8),
+    (0, 4, 8, 8),
+    (4, 0, 8, 4),
+    (0, 2, 4, 4),
+    (2, 0, 4, 2),
+    (0, 1, 2, 2),
+    (1, 0, 2, 1),
+)
 _PIXELS = frozenset({b"IHDR", b"PLTE", b"tRNS", b"IDAT", b"IEND"})
 _MAX_CHUNKS = 500_000
 _MAX_METADATA = 1 << 20
@@ -108,6 +118,35 @@ def _header(body: memoryview, walk: _Walk) -> None:
         raise unsupported(f"PNG compression method {compression}, filter method {filtering}")
     if interlace > 1:
         raise corrupt(f"PNG interlace method {interlace}")
+
+
+def has_all_rows(clean: bytes) -> bool:
+    """Whether the compressed pixels of a scanned PNG are as many as its header promises.
+
+    Pillow takes a stream that ends early, but ends well, for a whole image. Costs an inflate.
+    """
+    width, height, depth, color, _, _, interlace = _HEADER.unpack_from(clean, 16)
+    missing = _raw_bytes((width, height), depth * _CHANNELS[color], interlace == 1)
+    inflater, pos = zlib.decompressobj(), 8
+    while missing > 0 and pos < len(clean):
+        length, kind = _HEAD.unpack_from(clean, pos)
+        tail = clean[pos + 8 : pos + 8 + length] if kind == b"IDAT" else b""
+        while tail and missing > 0 and not inflater.eof:
+            missing -= len(inflater.decompress(tail, _MAX_METADATA))
+            tail = inflater.unconsumed_tail
+        pos += 12 + length
+    return missing <= 0
+
+
+def _raw_bytes(size: tuple[int, int], bits: int, is_interlaced: bool) -> int:
+    """Bytes of all filtered rows of all passes."""
+    steps = _ADAM7 if is_interlaced else ((0, 0, 1, 1),)
+    total = 0
+    for y0, x0, dy, dx in steps:
+        rows = max(0, -(-(size[1] - y0) // dy))
+        columns = max(0, -(-(size[0] - x0) // dx))
+        total += rows * (1 + (columns * bits + 7) // 8) if columns else 0
+    return total
 
 
 def _visit(kind: bytes, body: bytes, walk: _Walk) -> None:

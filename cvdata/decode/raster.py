@@ -3,6 +3,7 @@
 import contextlib
 import importlib
 import io
+import re
 import threading
 import warnings
 from collections.abc import Callable, Iterator
@@ -17,12 +18,14 @@ import simplejpeg
 from PIL import Image as PilImage
 from PIL import ImageCms, ImageFile
 
-from cvdata.decode.facts import Facts, corrupt
+from cvdata.decode import jpeg, png
+from cvdata.decode.facts import Facts, corrupt, truncated
 from cvdata.errors import ErrorCode, ImageError
 
 RGB = npt.NDArray[np.uint8]
 
-_HARMLESS = ("extraneous bytes", "bad ICC marker")
+_LEFT_OVER = re.compile(r"(\d+) extraneous bytes before marker 0x([0-9a-f]+)")
+_MAX_LEFT_OVER = 64
 _SHORT = (
     "truncat",
     "not enough",
@@ -113,20 +116,21 @@ def decode_jpeg(data: bytes, facts: Facts) -> Raster:
     """A JPEG through libjpeg-turbo, or through Pillow where simplejpeg has no word for it.
 
     Both give the same pixels. libjpeg conceals damage with a warning and a grey remainder; here the
-    warning is an error, save for padding between segments, which hurts nothing.
+    warning is an error, save for a few bytes, or padding, left over behind the last pixel.
     """
     colorspace = {"L": "GRAY", "RGB": "RGB"}.get(facts.mode, "CMYK")
     try:
         pixels = simplejpeg.decode_jpeg(data, colorspace)
-    except ValueError as error:
-        text = str(error)
-        if text.startswith(("Corrupt JPEG data", "Premature end")) and not any(
-            sign in text for sign in _HARMLESS
-        ):
-            raise image_error(error, "JPEG") from error
-        return _jpeg_by_pillow(data)
     except MemoryError as error:
         raise image_error(error, "JPEG") from error
+    except ValueError as error:
+        _raise_damage(error, data, facts)
+        try:
+            # libjpeg names only its first complaint: ask again without the metadata.
+            pixels = simplejpeg.decode_jpeg(jpeg.without_metadata(data), colorspace)
+        except ValueError as again:
+            _raise_damage(again, data, facts)
+            return _jpeg_by_pillow(data)
     if pixels.shape[:2] != (facts.height, facts.width):
         raise corrupt("JPEG frame is not of the size in its header")
     if facts.mode == "L":
@@ -136,6 +140,21 @@ def decode_jpeg(data: bytes, facts: Facts) -> Raster:
         cmyk = PilImage.frombuffer("CMYK", size, pixels, "raw", "CMYK;I", 0, 1)
         pixels = np.asarray(cmyk.convert("RGB"))
     return Raster(pixels, facts.mode)
+
+
+def _raise_damage(error: ValueError, data: bytes, facts: Facts) -> None:
+    """Raise where a complaint of libjpeg means lost pixels; there are harmless ones."""
+    text = str(error)
+    if not text.startswith(("Corrupt JPEG data", "Premature end")) or "bad ICC marker" in text:
+        return
+    match = _LEFT_OVER.search(text)
+    if match is not None:
+        count, is_last = int(match[1]), match[2] == "d9"
+        end = data.rfind(b"\xff\xd9", 0, len(data) - facts.trailing_bytes)
+        is_padding = len(set(data[end - count : end])) <= 1
+        if not is_last or count <= _MAX_LEFT_OVER or is_padding:
+            return
+    raise image_error(error, "JPEG") from error
 
 
 def _jpeg_by_pillow(data: bytes) -> Raster:
@@ -161,6 +180,7 @@ def decode_pillow(
             facts = _facts_of(image, fmt)
         image.load()
         if fmt == "PNG":
+            _check_rows(image, data, facts)
             _scale_transparency(image, facts.bits)
         rgb, has_alpha = to_rgb8(image, facts.bits)
         mode = facts.mode if fmt == "PNG" else image.mode
@@ -194,6 +214,14 @@ def _facts_of(image: ImageFile.ImageFile, fmt: str) -> Facts:
         exif=info.get("exif"),
         xmp=info.get("xmp"),
     )
+
+
+def _check_rows(image: PilImage.Image, data: bytes, facts: Facts) -> None:
+    """Pixels that were never written are zero: only where the last one is, count the rows."""
+    last = image.getpixel((image.width - 1, image.height - 1))
+    is_blank = not (any(last) if isinstance(last, tuple) else last)
+    if (is_blank or facts.is_progressive) and not png.has_all_rows(data):
+        raise truncated("PNG has fewer rows than its header says")
 
 
 def _scale_transparency(image: PilImage.Image, bits: int) -> None:

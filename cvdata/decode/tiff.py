@@ -3,7 +3,7 @@
 import struct
 
 from cvdata.decode.exif import Directory, byte_order
-from cvdata.decode.facts import Facts, corrupt, truncated
+from cvdata.decode.facts import Facts, corrupt, truncated, unsupported
 
 MAX_FRAMES = 100_000
 """Directories followed at most; beyond, `n_frames` is this number."""
@@ -11,6 +11,11 @@ MAX_FRAMES = 100_000
 _WIDTH, _LENGTH, _BITS, _COMPRESSION, _ICC, _XMP = 256, 257, 258, 259, 34675, 700
 _STRIPS, _STRIP_BYTES, _TILES, _TILE_BYTES = 273, 279, 324, 325
 _TILE_WIDTH, _TILE_LENGTH = 322, 323
+_SMALL_TILE = 1 << 22
+_RAW = 1
+_COMPRESSIONS = frozenset(
+    {_RAW, 2, 3, 4, 5, 6, 7, 8, 32771, 32773, 32809, 32946, 34676, 34677, 34925, 50000, 50001}
+)
 
 
 def scan(data: bytes) -> Facts:
@@ -20,7 +25,11 @@ def scan(data: bytes) -> Facts:
     if width is None or height is None:
         raise corrupt("TIFF without a width or a length")
     bits = max(ifd.ints(_BITS, 16) or (1,))
-    _check_data(ifd, len(data))
+    compression = ifd.integer(_COMPRESSION) or _RAW
+    if compression not in _COMPRESSIONS:
+        raise unsupported(f"TIFF compression {compression}")
+    _check_tiles(ifd, width, height)
+    _check_data(ifd, len(data), compression == _RAW)
     span = ifd.span(_XMP)
     return Facts(
         format="TIFF",
@@ -43,16 +52,14 @@ def open_directory(data: bytes) -> tuple[Directory, str, bool]:
     if first < 8:
         raise corrupt(f"TIFF whose first directory is at {first}")
     ifd = Directory(data, first, order, big)
-    if not ifd.entries:
-        if first + 2 > len(data):
-            raise truncated("TIFF ends before its first directory")
+    if not ifd.count and first + 2 <= len(data):
         raise corrupt("TIFF with an empty directory")
-    if ifd.is_damaged:
+    if ifd.is_damaged or not ifd.has_next:
         raise truncated("TIFF ends within its first directory")
     return ifd, order, big
 
 
-def _check_data(ifd: Directory, size: int) -> None:
+def _check_data(ifd: Directory, size: int, is_raw: bool) -> None:
     """Strips and tiles must lie inside the file."""
     offsets = ifd.ints(_STRIPS) or ifd.ints(_TILES)
     lengths = ifd.ints(_STRIP_BYTES) or ifd.ints(_TILE_BYTES)
@@ -63,16 +70,17 @@ def _check_data(ifd: Directory, size: int) -> None:
     if max(offsets) >= size:
         raise truncated(f"TIFF of {size} bytes has pixel data at {max(offsets)}")
     # Raw strips are read by their computed size: a wrong byte count alone loses no pixel.
-    is_raw = (ifd.integer(_COMPRESSION) or 1) == 1
     if not is_raw and lengths is not None and len(lengths) == len(offsets):
         end = max(o + n for o, n in zip(offsets, lengths, strict=True))
         if end > size:
             raise truncated(f"TIFF of {size} bytes has pixel data up to {end}")
 
 
-def tile_size(ifd: Directory) -> tuple[int, int]:
-    """(width, length) of a tile, zeros where the page has strips."""
-    return ifd.integer(_TILE_WIDTH) or 0, ifd.integer(_TILE_LENGTH) or 0
+def _check_tiles(ifd: Directory, width: int, height: int) -> None:
+    """A tile is allocated whole before a byte of it is read: it must suit its image."""
+    tile = (ifd.integer(_TILE_WIDTH) or 0) * (ifd.integer(_TILE_LENGTH) or 0)
+    if tile > max(_SMALL_TILE, 4 * width * height):
+        raise corrupt(f"TIFF tile of {tile} pixels in an image of {width * height}")
 
 
 def _frames(data: bytes, ifd: Directory, big: bool) -> int:

@@ -14,10 +14,9 @@ def scan(data: bytes) -> Facts:
     if len(data) < 20:
         raise truncated("WebP ends within its header")
     riff = 8 + int.from_bytes(data[4:8], "little")
-    riff += riff & 1
-    if riff > len(data) + (riff & 1 == 0 and len(data) & 1):
+    if riff > len(data):
         raise truncated(f"WebP of {len(data)} bytes says that it has {riff}")
-    chunks = _chunks(data, min(riff, len(data)))
+    chunks = _chunks(data, riff)
     kinds = [kind for kind, _, _ in chunks]
     size, alpha = _canvas(data, chunks)
     exif = _body(data, chunks, b"EXIF")
@@ -30,7 +29,7 @@ def scan(data: bytes) -> Facts:
         has_icc=b"ICCP" in kinds,
         exif=exif,
         xmp=_body(data, chunks, b"XMP "),
-        trailing_bytes=max(0, len(data) - riff),
+        trailing_bytes=max(0, len(data) - riff - (riff & 1)),
     )
 
 
