@@ -46,11 +46,11 @@ def percent(value: float, _position: int = 0) -> str:
 
 def scale_x(axes: "Axes", axis: Axis) -> None:
     """Scale, limits, label and ticks of the horizontal axis, then its marks."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
     if axis.log:
         axes.set_xscale("log")
-        axes.xaxis.set_minor_formatter(NullFormatter())
+        axes.xaxis.set_minor_locator(NullLocator())
         _log_ticks(axes, "x")
     else:
         axes.xaxis.set_major_locator(MaxNLocator(6))
@@ -68,11 +68,11 @@ def scale_x(axes: "Axes", axis: Axis) -> None:
 
 def scale_y(axes: "Axes", axis: Axis) -> None:
     """Scale, label and ticks of the vertical axis, with faint rules."""
-    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullFormatter
+    from matplotlib.ticker import FuncFormatter, MaxNLocator, NullLocator
 
     if axis.log:
         axes.set_yscale("log")
-        axes.yaxis.set_minor_formatter(NullFormatter())
+        axes.yaxis.set_minor_locator(NullLocator())
         _log_ticks(axes, "y")
     else:
         axes.yaxis.set_major_locator(MaxNLocator(4, integer=not axis.percent))

@@ -3,10 +3,12 @@
 import math
 
 from cvdata.report.axes import Axis
-from cvdata.report.charts import MAX_BARS, Bin, Matrix, Plot, bars, columns, dots, matrix, tiles
+from cvdata.report.charts import Bin, bars, columns, dots
 from cvdata.report.display import name
 from cvdata.report.facts import Facts
+from cvdata.report.grids import Matrix, matrix, tiles
 from cvdata.report.pixels import numeric
+from cvdata.report.plot import MAX_BARS, Plot
 
 _TEXTURES = (
     ("edge_density", "Edge density", "share of pixels on a Canny edge"),

@@ -6,7 +6,8 @@ from dataclasses import dataclass
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.report.charts import Bin, Tile
+from cvdata.report.charts import Bin
+from cvdata.report.grids import Tile
 
 _EMPTY = pa.table({})
 

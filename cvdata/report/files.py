@@ -1,9 +1,10 @@
 """Plots of what the files say: format, size, quality, camera, date."""
 
-from cvdata.report.charts import Plot, bars, columns
+from cvdata.report.charts import bars, columns
 from cvdata.report.display import count, share
 from cvdata.report.facts import Facts
 from cvdata.report.pixels import numeric
+from cvdata.report.plot import Plot
 
 _METADATA = (
     ("exif_make", "Camera make"),

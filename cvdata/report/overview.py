@@ -85,7 +85,10 @@ def _facts(data: ReportInput) -> list[tuple[str, str]]:
         ("Made", made or NONE),
         ("Commit", f"{data.commit.seq} · {data.commit.job}"),
         ("Configuration", data.commit.config_digest[:12] or NONE),
-        *((heading(key), _told(value)) for key, value in data.statistics.items()),
+        *(
+            (heading(key.removeprefix("n_")), _told(value))
+            for key, value in data.statistics.items()
+        ),
     ]
 
 

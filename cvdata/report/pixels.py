@@ -3,9 +3,11 @@
 from collections.abc import Sequence
 
 from cvdata.report.axes import Axis
-from cvdata.report.charts import Bin, Line, Plot, bars, histogram, lines, swatches, tiles
+from cvdata.report.charts import Bin, Line, bars, histogram, lines, swatches
 from cvdata.report.display import number
 from cvdata.report.facts import Facts
+from cvdata.report.grids import tiles
+from cvdata.report.plot import Plot
 
 LOG_SPAN = 30.0
 """Bins whose ends span more than this ratio, and grow with their value, need a log axis."""

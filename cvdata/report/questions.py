@@ -6,9 +6,9 @@ from typing import Any
 
 from cvdata.errors import printable
 from cvdata.report import classes, files, pixels
-from cvdata.report.charts import Plot
 from cvdata.report.facts import Facts
 from cvdata.report.inputs import ReportInput
+from cvdata.report.plot import Plot
 from cvdata.report.section import Section, fill
 
 CHAPTER = "Ten questions"
