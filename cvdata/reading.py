@@ -61,7 +61,8 @@ def id_ranges(head: Commit, rows: int) -> list[IdRange]:
 
 def _states(head: Commit, name: str) -> list[TableState]:
     if name == WIDE:
-        found = [s for n, s in sorted(head.tables.items()) if n.startswith(f"{WIDE}/")]
+        found = [s for n, s in head.tables.items() if n.startswith(f"{WIDE}/")]
+        found.sort(key=lambda s: -int(s.meta.get("order", 0)))
     else:
         found = [head.tables[name]] if name in head.tables else []
     if not found:

@@ -148,6 +148,7 @@ class Change:
         self._keyed: dict[str, KeyedTable] = {}
         self._states: dict[str, TableState] = {}
         self._artifacts: dict[str, Artifact] = {}
+        self._dropped: set[str] = set()
         self._cancelled = False
 
     @property
@@ -196,6 +197,10 @@ class Change:
         """Publish these parts, written already, as the table (compaction)."""
         self._states[name] = state
 
+    def drop(self, name: str) -> None:
+        """Leave the table out of the commit; its parts stay until `gc`."""
+        self._dropped.add(name)
+
     def artifact(self, name: str, data: bytes, folder: str, suffix: str) -> Artifact:
         """Write an immutable file, named by its digest, and publish it under `name`."""
         sha256 = digest(data)
@@ -214,7 +219,7 @@ class Change:
         states = {n: t.state() for n, t in self._keyed.items()} | self._states
         changed = {n: s for n, s in states.items() if not _is_same(self.base.tables.get(n), s)}
         files = {n: a for n, a in self._artifacts.items() if self.base.artifacts.get(n) != a}
-        if self._cancelled or not (changed or files):
+        if self._cancelled or not (changed or files or self._dropped):
             return self.base
         head, parent = self.base, self._base_digest
         while True:
@@ -227,7 +232,9 @@ class Change:
                 created=now(),
                 config=dict(self.config),
                 versions=versions(),
-                tables={**head.tables, **changed},
+                tables={
+                    n: s for n, s in {**head.tables, **changed}.items() if n not in self._dropped
+                },
                 artifacts={**head.artifacts, **files},
                 stats=self.stats,
             )

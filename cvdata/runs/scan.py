@@ -6,10 +6,10 @@ from dataclasses import dataclass, field
 from cvdata.commits import TableState
 from cvdata.engine.session import Session
 from cvdata.engine.verbs import map_chunks
-from cvdata.errors import TooManyErrors, WorkspaceError
+from cvdata.errors import ConfigError, TooManyErrors, WorkspaceError
 from cvdata.image import Limits
 from cvdata.measures import spec_fingerprint
-from cvdata.parts import PartSpec, error_counts, parts_digest
+from cvdata.parts import PartSpec, error_counts, open_part, parts_digest
 from cvdata.stages.isolation_process import Confinement
 from cvdata.stages.scan import MeasureSet, MeasureSpec, Scan
 from cvdata.tables import KeyedTable, Plan, check_complete, plan
@@ -53,22 +53,50 @@ def plan_sets(
     A committed set counts while the code still computes the same from its description: a new
     version of a measure makes a new set, and readers take the newest.
     """
-    wanted = {spec_fingerprint(spec.build()): spec for spec in asked}
+    missing = {spec_fingerprint(spec.build()): spec for spec in asked}
     held: list[MeasureSet] = []
-    missing = dict(wanted)
-    for name, state in tables.items():
-        if not name.startswith(PREFIX):
-            continue
+    for _, state in sorted(measure_sets(tables).items(), key=_newest_first):
         found = from_meta(state)
-        prints = {spec_fingerprint(m) for m in found.measures}
-        is_current = found.fingerprint == state.fingerprint and found.limits == limits
-        if is_current and found.generation >= generation and prints & set(missing):
-            held.append(found)
+        prints = _prints(found)
+        is_current = bool(prints) and found.fingerprint == state.fingerprint
+        is_wanted = found.limits == limits and found.generation >= generation
+        if is_current and is_wanted and prints & set(missing):
+            held.insert(0, found)
             missing = {k: v for k, v in missing.items() if k not in prints}
     if missing:
         specs = tuple(sorted(missing.values(), key=lambda s: s.name))
         held.append(MeasureSet(specs, limits, generation))
     return SetPlan(tuple(held))
+
+
+def measure_sets(tables: Mapping[str, TableState]) -> dict[str, TableState]:
+    """The committed measure sets, by table name."""
+    return {n: s for n, s in tables.items() if n.startswith(PREFIX)}
+
+
+def _newest_first(item: tuple[str, TableState]) -> int:
+    return -int(item[1].meta["order"])
+
+
+def _prints(found: MeasureSet) -> set[str]:
+    """Fingerprints of the set's measures; none where one of them cannot be built any more."""
+    try:
+        return {spec_fingerprint(m) for m in found.measures}
+    except ConfigError:
+        return set()
+
+
+def superseded(change: Change, plan_: SetPlan) -> list[str]:
+    """Committed sets every column of which a newer set of the plan holds: they leave the commit."""
+    newer = {n for s in plan_.sets for n in s.schema.names}
+    kept = plan_.by_table()
+    gone = []
+    for name, state in measure_sets(change.base.tables).items():
+        if name not in kept and state.parts:
+            with open_part(change.store, state.parts[0].path) as file:
+                is_covered = set(file.schema_arrow.names) <= newer
+            gone.extend([name] if is_covered else [])
+    return gone
 
 
 def to_meta(measure_set: MeasureSet, order: int) -> dict[str, object]:
@@ -143,8 +171,7 @@ def tally(workspace: Workspace) -> Tally:
 
 def next_generation(tables: Mapping[str, TableState]) -> int:
     """One more than any committed set has: what `--refresh` computes."""
-    kept = (s.meta["generation"] for n, s in tables.items() if n.startswith(PREFIX))
-    return max(kept, default=0) + 1
+    return max((s.meta["generation"] for s in measure_sets(tables).values()), default=0) + 1
 
 
 @dataclass(frozen=True)
@@ -206,4 +233,6 @@ def fill(change: Change, session: Session, plan_: SetPlan, options: ScanOptions)
         check_complete(table, work.chunks, change.store)
         n_errors = sum(sum(p.errors.values()) for p in table.added)
         refuse_errors(n_errors, sum(p.rows for p in table.added), options.max_error_rate)
+    for name in superseded(change, plan_):
+        change.drop(name)
     return Work(work, plan_.sets, rate)

@@ -5,10 +5,11 @@ from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from cvdata.errors import ConfigError, ErrorCode, ImageError, printable
-from cvdata.image import DECODE_VERSION, Limits, open_image
+from cvdata.image import DECODE_VERSION, Header, Image, Limits, open_image
 from cvdata.measures import build, measure_all, spec_fingerprint
 from cvdata.measures.base import Measure, Value
 from cvdata.schema import measures_schema
@@ -88,11 +89,18 @@ class ImageScanner:
     def __call__(self) -> Callable[[bytes, str], tuple[Row, dict[str, str]]]:
         """Build the measures where the pixels will be."""
         measures = [spec.build() for spec in self.specs]
+        # Compiled kernels load on first use: now, not on the time of the first image.
+        measure_all(measures, _blank())
 
         def scan(data: bytes, name: str) -> tuple[Row, dict[str, str]]:
             return measure_all(measures, open_image(data, self.limits, name))
 
         return scan
+
+
+def _blank() -> Image:
+    rgb = np.zeros((64, 64, 3), np.uint8)
+    return Image(b"", Header(format="PNG", mode="RGB", width=64, height=64), rgb)
 
 
 @dataclass(frozen=True)
