@@ -39,6 +39,9 @@ class Session:
     def __init__(self, config: EngineConfig | None = None) -> None:
         self.config = config or EngineConfig()
         self._started = False
+        if not (self.config.address or os.environ.get("RAY_ADDRESS")):
+            # Read when ray is first imported: an embedded Ray listens on loopback alone.
+            os.environ.setdefault("RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER", "0")
 
     def __enter__(self) -> "Session":
         return self
@@ -132,7 +135,6 @@ class Session:
                 num_cpus=max(2, os.cpu_count() or 1, self.config.workers),
                 include_dashboard=False,
                 object_store_memory=store,
-                _node_ip_address="127.0.0.1",
                 **quiet,
             )
         self._started = True

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
@@ -88,3 +89,17 @@ def test_what_cannot_be_placed_is_refused_at_once() -> None:
 def test_no_work_starts_no_engine() -> None:
     with Session(EngineConfig("ray", address="nowhere:1")) as session:
         assert list(session.run(_fail, [])) == []
+
+
+@pytest.mark.usefixtures("ray_up")
+def test_an_embedded_ray_listens_on_loopback_alone() -> None:
+    assert sorted(Session(RAY).run(_fail, ["a"])) == ["a"]
+    session = psutil.Process().children(recursive=True)
+    listening = [
+        f"{process.name()} {where.laddr.ip}:{where.laddr.port}"
+        for process in session
+        for where in process.net_connections("inet")
+        if where.status == psutil.CONN_LISTEN
+    ]
+    assert listening
+    assert [w for w in listening if "127.0.0.1" not in w and "::1" not in w] == []
