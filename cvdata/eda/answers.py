@@ -110,6 +110,6 @@ def _entry(
         "question": text,
         "answer": answer.text,
         "numbers": dict(answer.numbers),
-        "picture": list(answer.picture),
+        "picture": [rows for rows in answer.picture if view.exists(rows)],
         "needs": list(answer.needs),
     }

@@ -48,7 +48,7 @@ def textures(view: View) -> Answer:
     return Answer(
         text,
         {"field": field, "most": first, "least": last, "classes": classes, "lbp_hist": alike},
-        (profiles(field), profiles("lbp_hist"), {"table": "class_profile", "field": "lbp_0…lbp_9"}),
+        (profiles(field), profiles("lbp_hist"), *(profiles(f"lbp_{i}") for i in range(10))),
     )
 
 

@@ -23,9 +23,6 @@ from cvdata.eda.profile import Profile
 from cvdata.eda.tables import SummaryTables
 from cvdata.kernels.moments import Moments
 
-ROWS = 1 << 16
-"""Rows taken at a time: they fit the processor's cache."""
-
 
 @dataclass
 class SummaryState:
@@ -57,6 +54,8 @@ class Summarize:
     """
 
     groups: Groups
+    batch_rows: int = 1 << 16
+    """Rows taken at a time, so that columns fit the processor's cache; changes no result."""
 
     @property
     def scopes(self) -> tuple[Scope, ...]:
@@ -95,8 +94,8 @@ class Summarize:
 
     def update(self, acc: SummaryState, table: pa.Table) -> SummaryState:
         """Add rows of the wide table."""
-        for start in range(0, table.num_rows, ROWS):
-            part = table.slice(start, ROWS)
+        for start in range(0, table.num_rows, self.batch_rows):
+            part = table.slice(start, self.batch_rows)
             self._count_errors(acc, part)
             readable = part.filter(is_readable(part)).combine_chunks()
             facts = Facts(readable)

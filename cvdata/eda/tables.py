@@ -61,6 +61,14 @@ class View:
             found.setdefault(row["field"], {})[row["label"]] = row
         return found
 
+    def exists(self, rows: Mapping[str, str]) -> bool:
+        """Whether a table has rows with these values; `table` names it."""
+        found: pa.Table = getattr(self.tables, rows["table"])
+        for column, value in rows.items():
+            if column != "table" and found.num_rows:
+                found = found.filter(pc.equal(found[column], value))
+        return bool(found.num_rows)
+
     def statistics(self, name: str, label: str = "") -> dict[str, float] | None:
         """The statistics of a field over the dataset, or over a label; None if it has no value."""
         found = self._statistics.get((label, name))
