@@ -2,7 +2,8 @@
 
 import numpy as np
 import numpy.typing as npt
-from numba import njit
+
+from cvdata.kernels.compiled import compiled
 
 Floats = npt.NDArray[np.float64]
 Ints = npt.NDArray[np.int64]
@@ -51,7 +52,7 @@ def max_overlap(xyxy: Floats, groups: Ints, rows: Ints, n: int) -> Floats:
     return out
 
 
-@njit(cache=True)
+@compiled("void(float64[:,::1], int64[::1], int64[::1], float64[::1])")
 def _max_overlap(boxes: Floats, groups: Ints, rows: Ints, out: Floats) -> None:
     for i in range(len(boxes)):
         area_i = (boxes[i, 2] - boxes[i, 0]) * (boxes[i, 3] - boxes[i, 1])
