@@ -117,7 +117,9 @@ class Folder:
             n = sum(1 for _ in run)
             top, _, _ = folder.partition(b"/")
             named = split_name(top) if self.split_from_folder else None
-            labels += [display(folder.rpartition(b"/")[2]) or None] * n
+            label = display(folder.rpartition(b"/")[2])
+            # train/1.jpg has a split and no label
+            labels += [None if not label or (named and folder == top) else label] * n
             splits += [self.split or named] * n
         return labels, splits
 

@@ -19,10 +19,14 @@ def public_https() -> Any:
         async def _info(self, url: str, **kwargs: Any) -> Any:
             try:
                 return await super()._info(url, **kwargs)
+            except ValueError as error:
+                raise ImageError(ErrorCode.PATH_DENIED, f"not a URL: {error}") from error
             except FileNotFoundError as error:
                 cause = error.__cause__
                 if cause is None or getattr(cause, "status", None) in _ABSENT:
                     raise
+                if isinstance(cause, ValueError):
+                    raise ImageError(ErrorCode.PATH_DENIED, f"not a URL: {cause}") from error
                 raise cause from None
 
     return PublicHttps(get_client=_client, use_listings_cache=False)

@@ -47,7 +47,7 @@ class Place:
         if place.is_local and os.path.isfile(place.path):  # noqa: PTH113  raw bytes
             folder, _, name = place.path.rpartition(b"/")
             return Place(os.fsdecode(folder or b"/"), schemes, name)
-        if not place.is_local and place.retry.call(f"looking for {url}", place._remote_is_file):
+        if not place.is_local and place._remote_type() == "file":
             folder_url, _, file_name = url.rpartition("/")
             return Place(folder_url, schemes, file_name.encode())
         raise ConfigError(f"{url}: there is no such file or folder, or it may not be read")
@@ -116,12 +116,21 @@ class Place:
         """Whether there is such a folder."""
         if self.is_local:
             return os.path.isdir(self.path)  # noqa: PTH112  raw bytes
-        fs, path = self._remote
-        return bool(self.retry.call(f"looking for {self.url}", lambda: fs.isdir(path)))
+        return self._remote_type() == "directory"
 
-    def _remote_is_file(self) -> bool:
+    def _remote_type(self) -> str | None:
+        """What the store calls it; None where there is nothing.
+
+        Faults are raised, unlike by fsspec's `isdir`, to which a failing store has no folders.
+        """
         fs, path = self._remote
-        return bool(fs.isfile(path))
+        try:
+            info = self.retry.call(f"looking for {self.url}", lambda: fs.info(path))
+        except FileNotFoundError:
+            return None
+        except PermissionError as error:
+            raise ConfigError(f"{self.url} may not be read: {error}") from error
+        return str(info.get("type"))
 
     def full(self, path: bytes) -> Any:
         """What `open` of the filesystem takes for a relative raw path."""

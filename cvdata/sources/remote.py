@@ -2,7 +2,7 @@
 
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import datetime
+from datetime import UTC, datetime
 from typing import Any
 
 from cvdata.errors import ErrorCode
@@ -19,12 +19,16 @@ def remote_revision(info: dict[str, Any]) -> str:
         if info.get(tag):
             return str(info[tag]).strip('"')
     for name in _TIMES:
-        value = info.get(name)
-        if isinstance(value, datetime):
-            return f"{info.get('size')}-{value.isoformat()}"
-        if value:
-            return f"{info.get('size')}-{value}"
+        if info.get(name):
+            return f"{info.get('size')}-{_microseconds(info[name])}"
     return str(info.get("size"))
+
+
+def _microseconds(time: Any) -> str:
+    """A time as stores give it: the same whether it came as a number or as a datetime."""
+    if isinstance(time, datetime):
+        time = (time if time.tzinfo else time.replace(tzinfo=UTC)).timestamp()
+    return str(round(time * 1e6)) if isinstance(time, int | float) else str(time)
 
 
 @dataclass
