@@ -204,11 +204,31 @@ def _restyle(element: ET.Element) -> None:
         if attribute in element.attrib:
             element.set(attribute, _NUMBER.sub(_short, element.attrib[attribute]).strip())
     if "d" in element.attrib:
-        element.set("d", " ".join(element.attrib["d"].split()))
+        element.set("d", _short_path(element.attrib["d"]))
     if classes:
         element.set("class", " ".join(classes))
     element.text = (element.text or "").strip("\n ") or None
     element.tail = None
+
+
+def _short_path(d: str) -> str:
+    """The same path with lines along an axis as H and V: rectangles at half the bytes."""
+    out: list[str] = []
+    x = y = ""
+    words = iter(d.split())
+    for command in words:
+        n = {"M": 2, "L": 2, "Q": 4, "C": 6}.get(command, 0)
+        numbers = [next(words) for _ in range(n)]
+        if command == "L" and numbers[1] == y:
+            out += ["H", numbers[0]]
+        elif command == "L" and numbers[0] == x:
+            out += ["V", numbers[1]]
+        else:
+            out += [command, *numbers]
+        if numbers:
+            x, y = numbers[-2:]
+    text = " ".join(out)
+    return re.sub(r" ?([A-Za-z]) ?", r"\1", text)
 
 
 def _short(match: re.Match[str]) -> str:
