@@ -9,7 +9,12 @@ from typing import Any, Literal, NoReturn, TypeVar
 
 import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic_settings import BaseSettings, CliSettingsSource, PydanticBaseSettingsSource
+from pydantic_settings import (
+    BaseSettings,
+    CliSettingsSource,
+    PydanticBaseSettingsSource,
+    SettingsConfigDict,
+)
 
 from cvdata.errors import ConfigError
 
@@ -73,10 +78,12 @@ def parse(model: type[M], argv: Sequence[str], prog: str) -> M:
     parser = _Parser(prog=prog, description=model.__doc__, allow_abbrev=False)
 
     class Settings(model, BaseSettings):  # type: ignore[misc, valid-type]
-        model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
+        model_config = SettingsConfigDict(
+            frozen=True, extra="forbid", use_attribute_docstrings=True
+        )
 
         @classmethod
-        def settings_customise_sources(
+        def settings_customise_sources(  # type: ignore[override]
             cls, settings_cls: type[BaseSettings], **sources: Any
         ) -> tuple[PydanticBaseSettingsSource, ...]:
             cli = CliSettingsSource[Any](

@@ -26,6 +26,7 @@ SMALL_PART_BYTES = 32 * 1024 * 1024
 COMPACT_PART_BYTES = 128 * 1024 * 1024
 COMPACT_AFTER_PARTS = 64
 GRACE_SECONDS = 24 * 3600.0
+PROTOCOL_FOLDERS = ("_commits", "_probe")
 
 
 @dataclass(frozen=True)
@@ -195,12 +196,18 @@ def find_garbage(
     garbage = []
     for entry in store.list():
         folder = entry.path.split("/", 1)[0]
-        if folder.startswith("_") or "/" not in entry.path or entry.path in named:
+        is_ours = folder in PROTOCOL_FOLDERS or "/" not in entry.path
+        if is_ours or entry.path in named:
             continue
         if folder == "report" and any(entry.path.startswith(r) for r in reports):
             continue
         if entry.modified <= latest:
             garbage.append(Garbage(entry.path, entry.size_bytes, "no kept commit names it"))
+    garbage.extend(
+        Garbage(t.path, t.size_bytes, "a killed run left it unfinished")
+        for t in store.temporaries()
+        if t.modified <= latest
+    )
     return garbage, dead
 
 

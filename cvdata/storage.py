@@ -118,11 +118,14 @@ class Store:
                 info = found[full]
                 yield Entry(relative, int(info["size"] or 0), _modified(info))
 
-    def temporaries(self) -> Iterator[str]:
-        """Unfinished local writes, left by killed processes."""
+    def temporaries(self) -> Iterator[Entry]:
+        """Unfinished local writes: of a run that is still working, or of a killed one."""
         if self.is_local:
-            for path in Path(self.root).rglob(f"{TEMP_PREFIX}*"):
-                yield str(path.relative_to(self.root))
+            for path in sorted(Path(self.root).rglob(f"{TEMP_PREFIX}*")):
+                with suppress(FileNotFoundError):
+                    found = path.stat()
+                    relative = str(path.relative_to(self.root))
+                    yield Entry(relative, found.st_size, found.st_mtime)
 
     def probe(self) -> None:
         """Refuse a store that would let two writers take one name."""

@@ -1,8 +1,10 @@
 """The whole chain on one source: ingest, scan, eda, report; only what is new is computed."""
 
 import sys
+from collections.abc import Callable
 
 from cvdata.command import Summary, main
+from cvdata.config import JobConfig
 from cvdata.workspace import Workspace
 from jobs import eda, ingest, report, scan
 
@@ -11,15 +13,20 @@ class Config(ingest.Config, scan.Config, eda.Config, report.Config):
     """Curate SOURCE: list it, measure what is new, find issues, write the report."""
 
 
-CHAIN = (ingest, scan, eda, report)
+CHAIN: tuple[tuple[type[JobConfig], Callable[..., Summary]], ...] = (
+    (ingest.Config, ingest.run),
+    (scan.Config, scan.run),
+    (eda.Config, eda.run),
+    (report.Config, report.run),
+)
 
 
 def run(config: Config) -> Summary:
     """Each job with its own part of the config; each makes its own commit."""
     done = Summary()
-    for job in CHAIN:
-        part = job.Config.model_validate(config.model_dump(include=set(job.Config.model_fields)))
-        done += job.run(part)
+    for part_type, step in CHAIN:
+        part = part_type.model_validate(config.model_dump(include=set(part_type.model_fields)))
+        done += step(part)
         if config.dry_run and not Workspace(config.workspace).head.seq:
             return done + Summary(("plan: the other jobs follow once the source is ingested",))
     return done

@@ -117,7 +117,7 @@ def _origin(head: Commit) -> dict[str, Any]:
 
 def _measured(workspace: Workspace) -> list[str]:
     first = workspace.ranges(1 << 62)[0][0]
-    return workspace.read("measures", id_range=(first, first)).column_names[2:]
+    return list(workspace.read("measures", id_range=(first, first)).column_names[2:])
 
 
 def _reader(

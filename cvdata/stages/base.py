@@ -20,11 +20,20 @@ class Resources:
 class Stage(Protocol):
     """One row in, one row out, in the same order; a broken image is a row with an error."""
 
-    schemas: dict[str, pa.Schema]
-    """Output schema per table fed; each starts image_id, revision, error, error_detail."""
-    fingerprints: dict[str, str]
-    """Hex sha256 per table of all that can change its values."""
-    resources: Resources
+    @property
+    def schemas(self) -> dict[str, pa.Schema]:
+        """Output schema per table fed; each starts image_id, revision, error, error_detail."""
+        ...
+
+    @property
+    def fingerprints(self) -> dict[str, str]:
+        """Hex sha256 per table of all that can change its values."""
+        ...
+
+    @property
+    def resources(self) -> Resources:
+        """What one worker needs."""
+        ...
 
     def __call__(self, batch: pa.Table) -> dict[str, pa.Table]:
         """Rows of `records` -> for each table fed, the same image_ids in the same order."""

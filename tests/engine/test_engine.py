@@ -1,5 +1,6 @@
 """engine ≡ for-loop, and what happens when a worker fails."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,6 +10,7 @@ import pyarrow.compute as pc
 import pytest
 
 from cvdata.engine.session import EngineConfig, Session
+from cvdata.engine.shuffle import shuffle
 from cvdata.engine.verbs import TableReader, fold
 from cvdata.errors import ConfigError, RunInterrupted, StorageError
 from cvdata.stages.base import Resources
@@ -69,6 +71,34 @@ def _fail(item: str) -> str:
     if item == "bug":
         raise ZeroDivisionError("a bug")
     return item
+
+
+def _by_length(rows: pa.Table) -> Iterator[tuple[int, pa.Table]]:
+    """Every row to the partition of its length, and every second one to partition 0 as well."""
+    for length in pc.unique(pc.drop_null(rows["length"])).to_pylist():
+        yield length, rows.filter(pc.equal(rows["length"], length))
+    yield 0, rows.slice(0, len(rows) // 2)
+
+
+def _count(partition: int, rows: pa.Table) -> tuple[int, int, str]:
+    return partition, len(rows), rows_digest(rows)
+
+
+@pytest.mark.usefixtures("ray_up")
+def test_a_shuffle_is_a_group_by(tmp_path: Path) -> None:
+    workspace = Workspace(str(tmp_path / "w"))
+    ingest(workspace, [*KEYS, *(k + "xyz" for k in KEYS[:99])])
+    run_stage(workspace)
+    reader = TableReader(workspace.store.url, workspace.head.seq, {"lengths": ["length"]})
+    found = []
+    for engine in (EngineConfig("serial"), RAY):
+        work = shuffle(
+            Session(engine), workspace.store, reader, workspace.ranges(100), _by_length, _count
+        )
+        found.append(sorted(work))
+    assert found[0] == found[1]
+    assert {p: n for p, n, _ in found[0]} == {0: 397, 5: 686, 8: 97}
+    assert not list(workspace.store.list("_tmp")), "nothing is left behind"
 
 
 @pytest.mark.usefixtures("ray_up")
