@@ -6,7 +6,10 @@ from typing import Any
 from cvdata.eda import answers_classes as classes
 from cvdata.eda import answers_images as images
 from cvdata.eda.answer import Answer, bars, grid, histogram, known, listed, number, plural, unknown
+from cvdata.eda.groups import MAX_LABELS
+from cvdata.eda.numbers import LABEL_SKETCH, WIDE_SKETCH
 from cvdata.eda.tables import SummaryTables, View
+from cvdata.kernels.sketches import Quantiles
 
 
 def files(view: View) -> Answer:
@@ -74,7 +77,7 @@ ALSO: tuple[tuple[str, str, Callable[[View], Answer]], ...] = (
 
 
 def answer_all(tables: SummaryTables) -> dict[str, Any]:
-    """JSON-ready: n_images, n_errors, errors by code, the ten `questions` in order, and `also`.
+    """JSON-ready: n_images, n_errors, errors by code, the ten `questions`, `also`, `notes`.
 
     Each is number, key, question, answer (sentences), numbers, picture (which rows of which table
     draw it) and needs (measures, or columns of `records`, that are missing for it).
@@ -88,6 +91,7 @@ def answer_all(tables: SummaryTables) -> dict[str, Any]:
         "errors": errors,
         "text": _overview(sum(codes.values()), errors),
         "questions": [_entry(i, q, view) for i, q in enumerate(QUESTIONS, 1)],
+        "notes": _notes(view),
         "also": [_entry(i, q, view) for i, q in enumerate(ALSO, len(QUESTIONS) + 1)],
     }
 
@@ -97,6 +101,22 @@ def _overview(total: int, errors: dict[str, int]) -> str:
     if not failed:
         return f"{plural(total, 'image')}, all readable."
     return f"{plural(total, 'image')}, {failed:,} not readable: {listed(known(errors), total, 5)}."
+
+
+def _notes(view: View) -> list[str]:
+    """What a reader of the tables must know: where they are approximate, and what is pooled."""
+    wide, label = (Quantiles(k).stated_error for k in (WIDE_SKETCH, LABEL_SKETCH))
+    notes = [
+        f"Quantiles are exact up to about {WIDE_SKETCH:,} values ({LABEL_SKETCH} for a label); "
+        f"beyond, their rank is within {100 * wide:.2f} % ({100 * label:.1f} % for a label).",
+    ]
+    n_labels = len(known(view.counts("label")))
+    if n_labels > MAX_LABELS:
+        notes.append(
+            f"Of {n_labels:,} labels the {MAX_LABELS} most frequent have statistics of their own; "
+            "the others are pooled as (other)."
+        )
+    return notes
 
 
 def _entry(

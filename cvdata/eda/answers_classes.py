@@ -14,6 +14,7 @@ from cvdata.eda.answer import (
     profiles,
     unknown,
 )
+from cvdata.eda.groups import MAX_LABELS
 from cvdata.eda.profile import MIN_IMAGES
 from cvdata.eda.tables import View
 
@@ -76,7 +77,8 @@ def balance(view: View) -> Answer:
     shares = [n / total for n in labels.values()]
     even = math.exp(-sum(s * math.log(s) for s in shares if s)) / len(labels)
     text = (
-        f"{plural(len(labels), 'class')}: the largest, {top}, has {plural(most, 'image')} "
+        f"{'At least ' if pooled else ''}{plural(len(labels), 'class')}: the largest, {top}, "
+        f"has {plural(most, 'image')} "
         f"({percent(most / total)}), the smallest, {rare}, {least:,}: a ratio of "
         f"{number(most / least)} to 1. "
     )
@@ -88,7 +90,7 @@ def balance(view: View) -> Answer:
     if counts.get("(none)"):
         text += f" {plural(counts['(none)'], 'image')} have no label."
     if pooled:
-        text += f" {plural(pooled, 'image')} of rarer classes are pooled."
+        text += f" {plural(pooled, 'image')} of other classes were not counted one by one."
     return Answer(
         text,
         {
@@ -98,7 +100,10 @@ def balance(view: View) -> Answer:
             "imbalance_ratio": most / least,
             "evenness": even,
             "n_unlabeled": counts.get("(none)", 0),
-            "by_split": {s: view.counts("label", s) for s in view.splits("label")},
+            "by_split": {
+                s: dict(list(view.counts("label", s).items())[:MAX_LABELS])
+                for s in view.splits("label")
+            },
         },
         (bars("label"), bars("label", "split")),
     )
@@ -124,7 +129,12 @@ def objects(view: View) -> Answer:
             )
         return Answer(
             text,
-            {"n_boxes": total, "objects": boxes, "per_image": per_image, "together": pairs[:20]},
+            {
+                "n_boxes": total,
+                "objects": dict(list(boxes.items())[:MAX_LABELS]),
+                "per_image": per_image,
+                "together": pairs[:20],
+            },
             (bars("object"), {"table": "cooccurrence"}, histogram("n_boxes")),
         )
     labels = known(view.counts("label"))

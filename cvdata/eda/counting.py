@@ -20,7 +20,9 @@ Column: TypeAlias = pa.Array
 
 MAX_VALUES = 1 << 16
 TOP_VALUES = 1000
-"""Rows of `counts` per group and field; the rest is pooled as "(other)"."""
+"""Rows of `counts` per group and field; the rest is pooled as "(other)". Labels and objects have a
+row each, up to `MAX_VALUES`: their balance needs the rarest."""
+UNPOOLED = frozenset({"label", "object"})
 
 TallyState = dict[tuple[int, int, str], Tally]
 
@@ -87,8 +89,9 @@ class Tallies:
         for s, g, field in sorted(acc):
             scope, tally = self.scopes[s], acc[s, g, field]
             ranked = tally.ranked()
-            rest = tally.other + sum(n for _, n in ranked[TOP_VALUES:])
-            shown = [*ranked[:TOP_VALUES], *([(OTHER, rest)] if rest else [])]
+            most = MAX_VALUES if field in UNPOOLED else TOP_VALUES
+            rest = tally.other + sum(n for _, n in ranked[most:])
+            shown = [*ranked[:most], *([(OTHER, rest)] if rest else [])]
             rows += [(scope.name, scope.groups[g], field, value, n) for value, n in shown]
         columns = zip(*rows, strict=True) if rows else [[]] * 5
         return pa.table([pa.array(list(c)) for c in columns], schema=COUNTS)

@@ -31,8 +31,11 @@ class Quantiles:
     @property
     def rank_error(self) -> float:
         """Half-width of a quantile's rank at 99 % confidence, in 0..1; 0 while exact."""
-        if not self._sketch.is_estimation_mode():
-            return 0.0
+        return self.stated_error if self._sketch.is_estimation_mode() else 0.0
+
+    @property
+    def stated_error(self) -> float:
+        """The rank error that this size has once it is no longer exact."""
         return float(self._sketch.normalized_rank_error(False))
 
     def update(self, values: npt.NDArray[np.float64]) -> None:
