@@ -1,5 +1,6 @@
 """JPEG: one pass over the marker segments, and the quality that the quantisation tables tell."""
 
+import contextlib
 import re
 import struct
 from dataclasses import dataclass, field
@@ -10,6 +11,7 @@ import numpy.typing as npt
 
 from cvdata.decode.exif import Directory, byte_order
 from cvdata.decode.facts import Facts, corrupt, truncated, unsupported
+from cvdata.errors import ImageError
 
 _EOI, _SOS, _DQT = 0xD9, 0xDA, 0xDB
 _APP1, _APP2, _APP14, _COM = 0xE1, 0xE2, 0xEE, 0xFE
@@ -22,6 +24,7 @@ _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MP_ENTRY = 0xB002
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
 _MAX_SEGMENTS = 50_000
+_MAX_PICTURES = 64
 
 # Table K.1 of ITU-T T.81, in zigzag order: what every IJG-style encoder scales by its quality.
 _LUMINANCE = np.array(
@@ -180,12 +183,14 @@ def _pictures(data: bytes, start: int, end: int, found: _Scan) -> None:
     span = Directory(body, struct.unpack_from(order + "I", body, 4)[0], order).span(_MP_ENTRY)
     if span is None:
         return
-    for i in range(min(span[1] // 16, 64)):
-        _, size, offset, _, _ = struct.unpack_from(order + "IIIHH", body, span[2] + 16 * i)
-        stop = (start + offset if i else 0) + size
-        if 0 < stop <= len(data):
-            found.n_frames = max(found.n_frames, i + 1)
-            found.pictures_end = max(found.pictures_end, stop)
+    for i in range(1, min(span[1] // 16, _MAX_PICTURES)):
+        (offset,) = struct.unpack_from(order + "I", body, span[2] + 16 * i + 8)
+        begin = start + offset
+        # Writers get the stated sizes wrong: the picture itself says where it ends.
+        if offset and data.startswith(b"\xff\xd8\xff", begin):
+            with contextlib.suppress(ImageError):
+                found.pictures_end = max(found.pictures_end, _walk(data, begin + 2) + 2)
+                found.n_frames += 1
 
 
 def _end_of_image(data: bytes, start: int) -> int:

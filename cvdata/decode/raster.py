@@ -130,7 +130,7 @@ def decode_jpeg(data: bytes, facts: Facts) -> Raster:
             pixels = simplejpeg.decode_jpeg(jpeg.without_metadata(data), colorspace)
         except ValueError as again:
             _raise_damage(again, data, facts)
-            return _jpeg_by_pillow(data)
+            return _jpeg_by_pillow(jpeg.without_metadata(data))
     if pixels.shape[:2] != (facts.height, facts.width):
         raise corrupt("JPEG frame is not of the size in its header")
     if facts.mode == "L":

@@ -4,6 +4,9 @@
 (interlaced PNG, tiled TIFF, RLE BMP, hostile headers) is put together from bytes.
 """
 
+import struct
+import zlib
+
 import numpy as np
 
 from tests.corpus.base import Case
@@ -45,4 +48,15 @@ def mutate(data: bytes, rng: np.random.Generator, donor: bytes = b"") -> bytes:
     else:
         start = int(rng.integers(0, max(1, len(donor))))
         out[at:] = donor[start:]
+    return bytes(out)
+
+
+def resealed(png: bytes) -> bytes:
+    """A damaged PNG with every CRC made right again, so that the damage reaches the decoder."""
+    out, pos = bytearray(png[:8]), 8
+    while pos + 12 <= len(png):
+        (length,) = struct.unpack_from(">I", png, pos)
+        body = png[pos + 4 : pos + 8 + length]
+        out += png[pos : pos + 4] + body + struct.pack(">I", zlib.crc32(body))
+        pos += 12 + length
     return bytes(out)
