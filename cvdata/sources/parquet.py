@@ -87,6 +87,7 @@ class Parquet:
                 schema = open_parquet(raw, entry.size_bytes).schema_arrow
             except BadParquet as error:
                 raise ConfigError(f"{display(entry.path)}: {error}") from error
+        self._columns(schema, "")
         if self.uri is not None and self.bytes is None:
             return None
         asked = (self.bytes,) if self.bytes is not None else BYTES_COLUMNS

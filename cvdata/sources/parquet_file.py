@@ -26,7 +26,12 @@ def open_parquet(file: Any, size_bytes: int) -> pq.ParquetFile:
     refuse_extensions(file, size_bytes)
     file.seek(0)
     try:
-        return pq.ParquetFile(file, pre_buffer=False, arrow_extensions_enabled=False)
+        return pq.ParquetFile(
+            file,
+            pre_buffer=False,
+            page_checksum_verification=True,
+            arrow_extensions_enabled=False,
+        )
     except (pa.ArrowException, OSError) as error:
         raise decoding(error) from error
 

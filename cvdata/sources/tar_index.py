@@ -81,7 +81,7 @@ def members(file: Any, size_bytes: int) -> Iterator[Member]:
         at += _padded(length)
         meta = _Meta()
     if at < size_bytes or meta != _Meta():
-        raise BrokenTar("the archive ends inside a header", at)
+        raise BrokenTar("the archive ends inside a header", min(at, size_bytes))
 
 
 def _denied(kind: bytes, meta: _Meta) -> str | None:
@@ -151,7 +151,7 @@ def _pax(data: bytes) -> Iterator[tuple[bytes, bytes]]:
         if len(digits) > 9 or not digits.isdigit() or not 3 < int(digits) <= len(data):
             return
         record, data = data[: int(digits)], data[int(digits) :]
-        key, found, value = record[len(digits) + 1 :].rstrip(b"\n").partition(b"=")
+        key, found, value = record[len(digits) + 1 : -1].partition(b"=")
         if found:
             yield key, value
 

@@ -142,7 +142,7 @@ class _Shard:
         for magic, kind in _MAGICS.items():
             if start.startswith(magic):
                 raise BrokenTar(f"compressed with {kind}{_NO_RANGES}", 0)
-        return members(self.file, self.shard.size_bytes)
+        yield from members(self.file, self.shard.size_bytes)
 
     def _revision(self, offset: int, length: int) -> str:
         return f"{self.shard.revision}:{offset}+{length}"
