@@ -137,13 +137,13 @@ class NetworkModel:
 
 @dataclass(frozen=True)
 class Vectors:
-    """An output (N, ...) flattened to L2-normalised float32 vectors."""
+    """An output (N, ...), the first where not named, as L2-normalised float32 vectors."""
 
     output: str
 
     def __call__(self, outputs: Outputs) -> Floats:
         """float32 (N, D), each of length one."""
-        values = outputs[self.output]
+        values = outputs[self.output] if self.output else next(iter(outputs.values()))
         vectors = values.reshape(len(values), -1).astype(np.float32, copy=False)
         norms = np.linalg.norm(vectors, axis=1, keepdims=True)
         unit: Floats = vectors / np.maximum(norms, np.float32(1e-12))
@@ -160,8 +160,8 @@ class TopK:
 
     def __call__(self, outputs: Outputs) -> list[Prediction]:
         """One prediction a row of (N, classes)."""
-        values = outputs[self.output].astype(np.float32, copy=False)
-        values = values.reshape(len(values), -1)
+        values = outputs[self.output] if self.output else next(iter(outputs.values()))
+        values = values.reshape(len(values), -1).astype(np.float32, copy=False)
         if self.is_logits:
             values = np.exp(values - values.max(axis=1, keepdims=True))
             values = values / values.sum(axis=1, keepdims=True)

@@ -88,23 +88,31 @@ class Runner:
             found = _checked(outputs, len(prepared))
         except ConfigError:
             raise
-        except Exception as error:  # noqa: BLE001  sorted here: memory, device, or this image alone
-            return self._after(error, prepared)
-        return [_restored(value, one) for value, one in zip(found, prepared, strict=True)]
+        except Exception as error:  # noqa: BLE001  sorted below: memory, device, or this image
+            if is_device_lost(error):
+                raise
+            # Without its frames, which would keep the failed batch in the device's memory.
+            failure = error.with_traceback(None)
+        else:
+            return [_restored(value, one) for value, one in zip(found, prepared, strict=True)]
+        return self._after(failure, prepared)
 
-    def _after(self, error: Exception, prepared: Sequence[Prepared]) -> list[Result]:
-        if is_device_lost(error):
-            raise error
-        n, short = len(prepared), is_out_of_memory(error)
+    def _after(self, failure: Exception, prepared: Sequence[Prepared]) -> list[Result]:
+        """The batch in smaller parts: for good where memory ran out, else to find who fails it."""
+        n, short = len(prepared), is_out_of_memory(failure)
         if n == 1:
             code = ErrorCode.OUT_OF_MEMORY if short else ErrorCode.MODEL_FAILED
-            return [ImageError(code, f"{type(error).__name__}: {error}")]
+            return [ImageError(code, f"{type(failure).__name__}: {failure}")]
         half = (n + 1) // 2
-        if short:
-            self.n_halvings += 1
-            self.batch_size = half
-            log.warning("out of memory at a batch of %d; going on with %d", n, half)
-        return [*self._run(prepared[:half]), *self._run(prepared[half:])]
+        if not short:
+            return [*self._run(prepared[:half]), *self._run(prepared[half:])]
+        self.n_halvings += 1
+        self.batch_size = min(self.batch_size or half, half)
+        log.warning("out of memory at a batch of %d; going on with %d", n, self.batch_size)
+        results: list[Result] = []
+        while len(results) < n:
+            results += self._run(prepared[len(results) : len(results) + self.batch_size])
+        return results
 
     def _stack(self, pixels: Sequence[Pixels]) -> Batch:
         return np.stack(pixels) if self.model.size is not None else pixels

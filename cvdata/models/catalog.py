@@ -47,6 +47,8 @@ DEFAULT = "mobilenet_v2"
 
 FAMILIES: Mapping[str, str] = {
     "torchvision": "cvdata.models.from_torchvision:torchvision_model",
+    "onnx": "cvdata.models.outside:onnx_model",
+    "exported": "cvdata.models.outside:exported_model",
 }
 """Prefix of a name -> `module:function` that builds it: `torchvision/resnet50`."""
 

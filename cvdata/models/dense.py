@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import groupby
 from typing import Any
 
 import numpy as np
@@ -69,8 +70,15 @@ class DetectionNetwork:
         self._run = TorchRunner(module, device_name(device), execution)
 
     def __call__(self, batch: Batch) -> list[Found]:
-        """Per image: boxes (k, 4), labels (k,), scores (k,), masks bool (k, H, W), keypoints."""
-        return [self._host(found) for found in self._run(list(batch))]
+        """Per image: boxes (k, 4), labels (k,), scores (k,), masks bool (k, H, W), keypoints.
+
+        Only pictures of one size run together: torchvision pads a mixed batch to its largest, and
+        what a detector finds would then depend on the picture's neighbours.
+        """
+        found: list[Found] = []
+        for _, group in groupby(batch, key=lambda image: image.shape):
+            found += [self._host(one) for one in self._run(list(group))]
+        return found
 
     def _host(self, found: Mapping[str, Any]) -> Found:
         is_kept = found["scores"] >= self.min_score

@@ -1,5 +1,6 @@
 """Predictions back to the pixels of the original image: undo the resize, crop and padding."""
 
+import warnings
 from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
@@ -69,7 +70,10 @@ def decode_mask(encoded: Mapping[str, Any]) -> Mask:
     from pycocotools import mask as coco
 
     raw = {"size": list(encoded["size"]), "counts": encoded["counts"].encode("ascii")}
-    return np.asarray(coco.decode(raw)).astype(np.bool_)
+    with warnings.catch_warnings():
+        # pycocotools sets an array's shape in place, which NumPy is about to forbid.
+        warnings.simplefilter("ignore", DeprecationWarning)
+        return np.asarray(coco.decode(raw)).astype(np.bool_)
 
 
 def _sources(n: int, scale: float, offset: float) -> npt.NDArray[np.int64]:

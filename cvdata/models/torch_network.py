@@ -90,6 +90,32 @@ class DetectorInput(nn.Module):
         return self.model([image.permute(2, 0, 1).to(torch.float32) / 255 for image in images])  # type: ignore[no-any-return]
 
 
+class ExportedInput(nn.Module):
+    """uint8 NHWC -> an exported program, which takes that or normalised float NCHW."""
+
+    def __init__(self, program: Any, normalise: Normalise, is_bgr: bool, name: str) -> None:
+        super().__init__()
+        self.program, self.is_bgr = program.module(), is_bgr
+        inputs = [n.meta["val"] for n in program.graph.nodes if n.name in _user_inputs(program)]
+        if len(inputs) != 1 or inputs[0].dim() != 4:
+            raise ConfigError(f"{name} must take one input, the images as (N, H, W, 3)")
+        first = inputs[0].shape[0]
+        self.batch = first if isinstance(first, int) else None
+        if self.batch not in (None, 1):
+            raise ConfigError(f"{name} takes batches of exactly {self.batch}; export it freely")
+        self.pixels = None if inputs[0].dtype == torch.uint8 else Pixels(normalise)
+
+    def forward(self, images: torch.Tensor) -> Any:
+        """The program's own outputs."""
+        if self.is_bgr:
+            images = images.flip(-1)
+        return self.program(images if self.pixels is None else self.pixels(images))
+
+
+def _user_inputs(program: Any) -> Sequence[str]:
+    return program.graph_signature.user_inputs  # type: ignore[no-any-return]
+
+
 class Segmenter(nn.Module):
     """uint8 NHWC -> (class of every pixel, its probability)."""
 
@@ -146,12 +172,18 @@ def load_state(
 class TorchRunner:
     """A module on a device: channels_last, autocast and compile as asked."""
 
-    def __init__(self, module: nn.Module, device: str, execution: Execution) -> None:
+    def __init__(
+        self, module: nn.Module, device: str, execution: Execution, is_evaluated: bool = False
+    ) -> None:
         if execution.precision not in PRECISIONS:
             raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}")
+        torch.set_num_threads(execution.threads)
         self.device = torch.device(device)
         self.dtype = PRECISIONS[execution.precision]
-        module = module.eval().to(self.device).to(memory_format=torch.channels_last)
+        if not is_evaluated:
+            # An exported program is frozen in the mode and layout it was exported in.
+            module = module.eval().to(memory_format=torch.channels_last)
+        module = module.to(self.device)
         self.module: Any = torch.compile(module) if execution.compile else module
         self.is_cuda = self.device.type == "cuda"
 
