@@ -19,7 +19,8 @@ LABEL_LIMIT = 20
 class Axis:
     """A numeric axis: its label, its scale, its ends where fixed.
 
-    `marks` are values that the accent colour points at, `ticks` named values instead of numbers.
+    `marks` are values that the accent colour points at, `ticks` named values instead of numbers;
+    `is_count` allows whole numbers only.
     """
 
     label: str
@@ -28,6 +29,7 @@ class Axis:
     low: float | None = None
     high: float | None = None
     percent: bool = False
+    is_count: bool = False
     ticks: Mapping[str, float] | None = None
 
 
@@ -75,7 +77,7 @@ def scale_y(axes: "Axes", axis: Axis) -> None:
         axes.yaxis.set_minor_locator(NullLocator())
         _log_ticks(axes, "y")
     else:
-        axes.yaxis.set_major_locator(MaxNLocator(4, integer=not axis.percent))
+        axes.yaxis.set_major_locator(MaxNLocator(4, integer=axis.is_count))
     axes.yaxis.set_major_formatter(FuncFormatter(percent if axis.percent else compact))
     if axis.low is not None or axis.high is not None:
         axes.set_ylim(axis.low, axis.high)

@@ -53,7 +53,7 @@ def histogram(key: str, title: str, bins: Sequence[Bin], axis: Axis, unit: str =
         patches = axes.bar(lows, heights, widths, align="edge", color=COLORS["bar"])
         told = [f"{number(b.low)} to {number(b.high)}: {count(b.n)}" for b in shown]
         titles = _titled(patches.patches, told, heights)
-        scale_y(axes, Axis(unit, low=0))
+        scale_y(axes, Axis(unit, low=0, is_count=True))
         scale_x(axes, axis)
         return titles
 
@@ -73,7 +73,7 @@ def columns(key: str, title: str, values: Sequence[tuple[str, int]], caption: st
         patches = axes.bar(range(len(values)), heights, 0.9, color=COLORS["bar"])
         told = [f"{name(label)}: {count(n)}" for label, n in values]
         titles = _titled(patches.patches, told, heights)
-        scale_y(axes, Axis("images", low=0))
+        scale_y(axes, Axis("images", low=0, is_count=True))
         some = range(0, len(values), math.ceil(len(values) / 5))
         scale_x(axes, Axis("", ticks={name(values[i][0]): i for i in some}))
         return titles

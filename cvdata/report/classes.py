@@ -99,15 +99,15 @@ def objects(facts: Facts) -> list[Plot]:
 def boxes(facts: Facts) -> list[Plot]:
     """Where boxes lie and how large they are."""
     plots = []
-    for x, y, title in (
-        ("box_center_x", "box_center_y", "Where boxes lie"),
-        ("box_width", "box_height", "How large boxes are"),
-    ):
-        cells = facts.tiles(x, y)
-        if cells:
-            across = Axis(f"{_words(x)}, share of the image's", low=0, high=1)
-            down = Axis(_words(y), low=1, high=0) if "center" in x else Axis(_words(y))
-            plots.append(tiles(f"plot-{x}", title, cells, across, down, "boxes"))
+    places = facts.tiles("box_center_x", "box_center_y")
+    if places:
+        across = Axis("centre, share of the width", low=0, high=1)
+        down = Axis("centre, share of the height", low=1, high=0)
+        plots.append(tiles("plot-box-center", "Where boxes lie", places, across, down, "boxes"))
+    sides = facts.tiles("box_width", "box_height")
+    if sides:
+        across, up = Axis("share of the width", low=0, high=1), Axis("share of the height")
+        plots.append(tiles("plot-box-sides", "How large boxes are", sides, across, up, "boxes"))
     return [
         *plots,
         *numeric(facts, "box_side", "Size of boxes", "√(width × height), pixels", "boxes"),
@@ -119,7 +119,3 @@ def _counted(one: Bin) -> tuple[str, int]:
     """A bin of whole numbers by name: `3`, `16–22`."""
     low, last = math.ceil(one.low), math.ceil(one.high) - 1
     return (str(low) if last <= low else f"{low}–{last}"), one.n
-
-
-def _words(field: str) -> str:
-    return field.replace("_", " ").removeprefix("box ")

@@ -13,16 +13,17 @@ _METADATA = (
     ("exif_orientation", "EXIF orientation"),
 )
 _INVALID = "(invalid)"
+MONTHS_DRAWN = 60
 _YES = {"true": "with", "false": "without"}
 
 
 def metadata(facts: Facts) -> list[Plot]:
     """Question 9: each fact over the images that have it; how many have it is told."""
-    months = sorted(pair for pair in facts.named("exif_month") if pair[0] != _INVALID)
+    months = [pair for pair in facts.named("exif_month") if pair[0] != _INVALID]
     plots = []
     if months:
         told = _told(facts, "exif_month")
-        plots.append(columns("plot-exif-month", "Month of capture", months, told))
+        plots.append(columns("plot-exif-month", "Capture date", calendar(months), told))
     for field, title in _METADATA:
         values = facts.named(field)
         if values:
@@ -45,6 +46,24 @@ def encoding(facts: Facts) -> list[Plot]:
         *numeric(facts, "size_bytes", "File size", "bytes"),
         *numeric(facts, "jpeg_quality", "JPEG quality", "from the quantisation tables"),
     ]
+
+
+def calendar(months: list[tuple[str, int]]) -> list[tuple[str, int]]:
+    """Counts by `YYYY-MM` as a series without gaps: by month, over five years by year."""
+    n = dict(months)
+    first, last = (_month_number(month) for month in (min(n), max(n)))
+    if last - first < MONTHS_DRAWN:
+        names = [f"{i // 12:04d}-{i % 12 + 1:02d}" for i in range(first, last + 1)]
+        return [(name, n.get(name, 0)) for name in names]
+    years = range(first // 12, last // 12 + 1)
+    return [
+        (str(year), sum(k for month, k in n.items() if month[:4] == f"{year:04d}"))
+        for year in years
+    ]
+
+
+def _month_number(month: str) -> int:
+    return int(month[:4]) * 12 + int(month[5:7]) - 1
 
 
 def _told(facts: Facts, field: str) -> str:

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from cvdata.report.axes import Axis, compact
 from cvdata.report.charts import Bin, Line, bars, columns, dots, histogram, lines, merged, swatches
+from cvdata.report.files import calendar
 from cvdata.report.grids import Matrix, Tile, matrix, tiles
 from cvdata.report.plot import MAX_BARS, Plot
 from cvdata.report.svg import COLORS
@@ -190,3 +191,17 @@ def test_ticks_are_short(value: float, text: str) -> None:
 def test_few_bins_still_draw(n: int) -> None:
     assert len(bars_of(histogram("k", "T", LINEAR[:n], Axis("x")))) == n
     assert math.isfinite(height(bars_of(histogram("k", "T", OCTAVES[:n], Axis("x")))[0][1]))
+
+
+MONTH = st.tuples(st.integers(1980, 2030), st.integers(1, 12)).map(lambda t: f"{t[0]}-{t[1]:02d}")
+
+
+@given(st.dictionaries(MONTH, st.integers(1, 99), min_size=1))
+def test_dates_are_drawn_without_gaps_and_without_loss(months: dict[str, int]) -> None:
+    series = calendar(list(months.items()))
+    names = [label for label, _ in series]
+    assert sum(n for _, n in series) == sum(months.values())
+    assert names == sorted(names)
+    steps = [int(n[:4]) * 12 + int(n[5:] or 1) if "-" in n else int(n) for n in names]
+    assert all(b - a == 1 for a, b in pairwise(steps))
+    assert len(series) <= 60
