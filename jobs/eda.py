@@ -5,7 +5,7 @@ import sys
 from cvdata.command import Summary, engine_config, main
 from cvdata.config import JobConfig
 from cvdata.issues import IssueSettings
-from cvdata.runs.eda import explore, publish
+from cvdata.runs.eda import bring_up_to_date
 from cvdata.workspace import Workspace
 
 
@@ -14,6 +14,8 @@ class Config(JobConfig):
 
     issues: IssueSettings = IssueSettings()
     """By issue: off, on, or its parameters, e.g. `dark: {threshold: 0.7}` (docs/issues.md)."""
+    refresh: bool = False
+    """Compute everything anew, e.g. after a library moved a value."""
 
 
 def run(config: Config) -> Summary:
@@ -24,8 +26,7 @@ def run(config: Config) -> Summary:
             change.cancel()
             rows = sum(part.rows for part in change.records)
             return Summary((f"plan: fold the measures of {rows:,} records, no pixels",))
-        found = explore(change, engine_config(config), config.issues)
-        publish(change, found.tables)
+        bring_up_to_date(change, engine_config(config), config.issues, is_forced=config.refresh)
     flagged = count_flagged(workspace)
     lines = [f"eda: {sum(flagged.values()):,} flags in {len(flagged)} kinds of issues"]
     lines += [f"  {name:<20} {n:>9,}" for name, n in flagged.items()]

@@ -18,6 +18,9 @@ from cvdata.reading import IdRange
 from cvdata.storage import Store, digest
 from cvdata.workspace import Change, Workspace
 
+EDA_VERSION = 1
+"""Moves whenever issues or summary of the same measures can change."""
+
 RECORD_COLUMNS = ["source", "split", "label", "boxes"]
 SERIAL_BELOW_RANGES = 8
 """Up to 2 M rows a loop in this process is faster than starting Ray."""
@@ -58,10 +61,20 @@ def session_for(config: EngineConfig, ranges: Sequence[IdRange]) -> Session:
     return Session(config)
 
 
+def bring_up_to_date(
+    change: Change, engine: EngineConfig, settings: IssueSettings, *, is_forced: bool = False
+) -> bool:
+    """Compute issues and summary unless those of these very measures are committed already."""
+    _refuse_without_measures(change.base, change.store.url)
+    if not is_forced and is_current(change.base, settings):
+        return False
+    publish(change, explore(change, engine, settings).tables)
+    return True
+
+
 def explore(change: Change, engine: EngineConfig, settings: IssueSettings) -> Found:
     """Issues and summary of the committed measures, computed anew from the tables."""
     head = change.base
-    _refuse_without_measures(head, change.store.url)
     workspace = Workspace(change.store.url, store=change.store).pin(head.seq)
     ranges = workspace.ranges()
     with session_for(engine, ranges) as session:
@@ -85,7 +98,7 @@ def explore(change: Change, engine: EngineConfig, settings: IssueSettings) -> Fo
             acc = summarize.merge(acc, state)
             parts.extend([part] if part else [])
     thresholds = {issue.name: issue.threshold for issue in settings.issues()}
-    meta = {**_origin(head), "thresholds": thresholds}
+    meta = {**_origin(head), "settings": _settings(settings), "thresholds": thresholds}
     parts.sort(key=lambda p: p.path)
     issues = TableState(spec.fingerprint, tuple(parts), meta)
     change.put_state("issues", issues)
@@ -106,6 +119,17 @@ def publish(change: Change, tables: SummaryTables) -> None:
         change.replace(name, [rows], columns, meta=meta)
     text = json.dumps(tables.answers, indent=1, sort_keys=False, allow_nan=False)
     change.artifact("summary.json", text.encode(), "summary", ".json")
+
+
+def is_current(head: Commit, settings: IssueSettings) -> bool:
+    """Whether the committed issues and summary are those of these measures and settings."""
+    state = head.tables.get("issues")
+    wanted = {"inputs": _origin(head)["inputs"], "settings": _settings(settings)}
+    return state is not None and all(state.meta.get(k) == v for k, v in wanted.items())
+
+
+def _settings(settings: IssueSettings) -> dict[str, Any]:
+    return {"version": EDA_VERSION, **settings.model_dump(mode="json")}
 
 
 def _origin(head: Commit) -> dict[str, Any]:
