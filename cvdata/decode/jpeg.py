@@ -23,6 +23,7 @@ _MODES = {1: "L", 3: "RGB", 4: "CMYK"}
 _XMP = b"http://ns.adobe.com/xap/1.0/\0"
 _MP_ENTRY = 0xB002
 _MARKER = re.compile(rb"\xff[^\x00\x01\xd0-\xd8\xff]")
+_NOT_FILL = re.compile(rb"[^\xff]")
 _MAX_SEGMENTS = 50_000
 _MAX_PICTURES = 64
 
@@ -80,8 +81,9 @@ def _segments(data: bytes, found: _Scan) -> int:
     pos, size = 2, len(data)
     for _ in range(_MAX_SEGMENTS):
         pos = data.find(b"\xff", pos)
-        while 0 <= pos < size - 1 and data[pos + 1] == 0xFF:
-            pos += 1
+        if 0 <= pos < size - 1 and data[pos + 1] == 0xFF:
+            match = _NOT_FILL.search(data, pos)
+            pos = match.start() - 1 if match else -1
         if pos < 0 or pos + 4 > size:
             raise truncated("JPEG ends before its first scan")
         marker = data[pos + 1]

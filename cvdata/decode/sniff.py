@@ -78,7 +78,10 @@ _BRANDS = {
 }
 _BMP_HEADERS = frozenset({12, 16, 40, 52, 56, 64, 108, 124})
 _NETPBM = re.compile(rb"P[1-7fF][\s#]")
-_SVG = re.compile(rb"^\s*(?:<\?xml[^>]*>|<!--.*?-->|<!DOCTYPE[^>]*>|\s)*<(?:\w+:)?svg[\s/>]", re.S)
+# Possessive: hostile text must not make the matcher try again what it has already matched.
+_SVG = re.compile(
+    rb"\s*+(?:(?:<\?xml[^>]*+>|<!--(?>.*?-->)|<!DOCTYPE[^>]*+>)\s*+)*+<(?:\w++:)?svg[\s/>]", re.S
+)
 _XBM = re.compile(rb"\s*#define[ \t]+\S+_width[ \t]+\d+")
 
 _EXTENSIONS = {

@@ -79,7 +79,7 @@ class Run:
             room = self._sandbox.room()
             if room == 0 and not self._batches:
                 self._sandbox.close()
-                room = None
+                room = self._sandbox.room()
             batch = self._gather(_BATCH_ITEMS if room is None else min(room, _BATCH_ITEMS))
             if not batch:
                 return

@@ -94,6 +94,25 @@ def test_sniff_takes_anything(data: bytes) -> None:
     assert sniff(text) is None
 
 
+@pytest.mark.parametrize(
+    "data",
+    [
+        b" " * 5000,
+        b"<!---->" * 700,
+        b"<!--" * 1200,
+        b"<?xml?>" * 700,
+        b"<" + b"a" * 5000,
+        b"\xff\xd8" + b"\xff" * 30_000_000,
+        b"\xff\xd8\xff" + bytes(30_000_000),
+    ],
+)
+def test_no_text_takes_long_to_be_refused(data: bytes) -> None:
+    started = time.process_time()
+    with pytest.raises(ImageError):
+        open_image(data)
+    assert time.process_time() - started < 1.0
+
+
 def test_extensions_of_other_things_prove_nothing() -> None:
     assert not is_wrong_extension("0001", "PNG")
     assert not is_wrong_extension("photo.2021", "PNG")
