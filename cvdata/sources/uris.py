@@ -27,7 +27,7 @@ _PARQUET = "parquet:"
 
 def scheme_of(url: str) -> str:
     """The lower-case scheme of `url`; `file` where there is none. Chained `a::b` is `a::`."""
-    if "::" in url.split("://", 1)[0]:
+    if "://" in url and "::" in url.split("://", 1)[0]:
         return url.split("::", 1)[0].lower() + "::"
     match = _SCHEME.match(url)
     return match[1].lower() if match else "file"
@@ -93,10 +93,12 @@ def filesystem(url: str) -> tuple[Any, str]:
     if scheme_of(url) == "https":
         return public_https(), url
     try:
-        fs, path = fsspec.core.url_to_fs(url, use_listings_cache=False)
+        # not fsspec's own parsing of URLs, which would open what `a::b` chains name
+        kind = fsspec.get_filesystem_class(scheme_of(url))
+        fs = kind(**kind._get_kwargs_from_urls(url), use_listings_cache=False)
     except ImportError as error:
         raise ConfigError(f"{url} needs a package that is not installed: {error}") from error
-    return fs, path
+    return fs, str(fs._strip_protocol(url))
 
 
 def remote_uri(fs: Any, path: str) -> str:

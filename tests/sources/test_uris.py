@@ -63,7 +63,7 @@ def test_other_schemes_are_refused_before_anything_is_opened(url: str) -> None:
 @pytest.mark.parametrize(
     ("url", "scheme"),
     [("/a/b", "file"), ("a:b/c", "file"), ("s3://b/k", "s3"), ("S3://b/k", "s3"),
-     ("file:///x", "file"), ("/a/http://x", "file"), ("a::s3://b", "a::")],
+     ("file:///x", "file"), ("/a/http://x", "file"), ("a::s3://b", "a::"), ("a::b", "file")],
 )  # fmt: skip
 def test_schemes(url: str, scheme: str) -> None:
     assert scheme_of(url) == scheme
