@@ -1,0 +1,73 @@
+"""The example configs are ones that their jobs take, and the command line says what is wrong."""
+
+import importlib
+from pathlib import Path
+
+import pytest
+
+from cvdata.cli import JOBS, main
+from cvdata.config import parse
+from tests.conftest import ROOT
+
+EXAMPLES = sorted((ROOT / "jobs" / "configs").glob("*.yaml"))
+
+
+@pytest.mark.parametrize("path", EXAMPLES, ids=lambda p: p.stem)
+def test_an_example_is_taken_whole(path: Path) -> None:
+    job = importlib.import_module(f"jobs.{path.stem}")
+    source = ["photos"] if "source" in job.Config.model_fields else []
+    config = parse(job.Config, [*source, "--workspace", "w", "--config", str(path)], path.stem)
+    assert config.workspace == "w"
+    assert job.Config.model_validate(config.model_dump(mode="json")) == config
+
+
+def test_every_job_has_an_example() -> None:
+    assert {p.stem for p in EXAMPLES} == set(JOBS)
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+def test_help_explains_every_option(name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as stop:
+        main([name, "--help"])
+    assert stop.value.code == 0
+    out = capsys.readouterr().out
+    job = importlib.import_module(f"jobs.{name}")
+    for field, info in job.Config.model_fields.items():
+        assert field.replace("_", "-") in out or field.upper() in out
+        assert info.description, f"{name}: {field} has no description"
+
+
+def test_flags_win_over_the_file(tmp_path: Path) -> None:
+    from jobs.scan import Config
+
+    path = tmp_path / "c.yaml"
+    path.write_text("workspace: file\nmax_error_rate: 0.5\nlimits: {max_side: 10}\n")
+    config = parse(Config, ["--config", str(path), "--workspace", "flag"], "scan")
+    assert (config.workspace, config.max_error_rate, config.limits.max_side) == ("flag", 0.5, 10)
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("max_eror_rate: 1", "did you mean max_error_rate"),
+        ("max_error_rate: 7", "less than or equal to 1"),
+        ("- a list", "must hold options by name"),
+        ("{", "is not YAML"),
+    ],
+)
+def test_a_bad_file_says_what_to_change(
+    tmp_path: Path, text: str, message: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = tmp_path / "c.yaml"
+    path.write_text(text)
+    assert main(["scan", "--workspace", "w", "--config", str(path)]) == 2
+    assert message in capsys.readouterr().err
+
+
+def test_unknown_words_are_answered_with_the_nearest(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["curat"]) == 2
+    assert "did you mean curate" in capsys.readouterr().err
+    with pytest.raises(SystemExit) as stop:
+        main(["scan", "--workspace", "w", "--chunk-row", "3"])
+    assert stop.value.code == 2
+    assert "did you mean --chunk-rows" in capsys.readouterr().err
