@@ -14,6 +14,9 @@ _EMPTY = pa.table({})
 ABSENT = "(none)"
 """What the eda job calls the value of images that have none."""
 
+POOLED = "(other)"
+"""What it calls all values beyond those that it lists."""
+
 
 @dataclass(frozen=True)
 class Profile:

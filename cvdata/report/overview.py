@@ -1,7 +1,7 @@
 """The first page: what was looked at, whether it adds up, what is wrong and how much of it."""
 
 from cvdata.report.display import NONE, count, heading, name, number, plural, share, size
-from cvdata.report.facts import Facts
+from cvdata.report.facts import POOLED, Facts
 from cvdata.report.findings import PARTIAL, findings, flagged_images, issue_counts, ranked
 from cvdata.report.inputs import ReportInput
 from cvdata.report.section import Section, fill
@@ -75,11 +75,12 @@ def _flagged(data: ReportInput) -> str:
 def _facts(data: ReportInput) -> list[tuple[str, str]]:
     """What a reader wants to know before reading on, as (term, value)."""
     facts = Facts(data.tables)
-    n_classes = len(facts.named("label"))
+    labels = [label for label, _ in facts.named("label")]
+    classes = count(len(labels) - 1) + " and more" if POOLED in labels else count(len(labels))
     mean, n = facts.statistic("size_bytes", "mean"), facts.statistic("size_bytes", "count")
     made = data.commit.created.replace("T", " ")[:16]
     return [
-        ("Classes", count(n_classes) if n_classes else NONE),
+        ("Classes", classes if labels else NONE),
         ("Splits", _splits(facts.sizes("split"))),
         ("Bytes", NONE if mean is None or n is None else size(mean * n)),
         ("Made", made or NONE),

@@ -5,6 +5,8 @@ import dataclasses
 import hashlib
 import json
 import re
+import subprocess
+import sys
 from itertools import pairwise
 
 import pytest
@@ -152,6 +154,11 @@ def test_headings_do_not_skip_a_level(parsed: Page) -> None:
     levels = [int(e.tag[1]) for e in parsed.all("h1", "h2", "h3", "h4")]
     assert levels[0] == 1
     assert all(b - a <= 1 for a, b in pairwise(levels))
+
+
+def test_matplotlib_is_only_imported_to_draw() -> None:
+    check = "import sys, cvdata.report; sys.exit('matplotlib' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", check], check=False).returncode == 0
 
 
 def test_size_budget(page: str) -> None:
