@@ -52,7 +52,8 @@ def _recolor(image: Image.Image, rng: random.Random) -> Image.Image:
     gains = [0.7, 1.0, 1.25]
     rng.shuffle(gains)
     bands = [
-        band.point(lambda v, g=g: min(255, int(v * g))) for band, g in zip(image.split(), gains)
+        band.point(lambda v, g=g: min(255, int(v * g)))
+        for band, g in zip(image.split(), gains, strict=True)
     ]
     return Image.merge("RGB", bands)
 
