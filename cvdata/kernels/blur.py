@@ -29,15 +29,15 @@ def edge_std(gray: npt.NDArray[np.uint8]) -> float:
 
 
 @compiled(f"UniTuple(int64, 2)({GRAY})")
-def _edge_sums(gray: Any) -> tuple[int, int]:
+def _edge_sums(gray: Any) -> Any:
     height, width = gray.shape
     total = np.int64(0)
     squares = np.int64(0)
     for y in range(height):
         for x in range(width):
-            value = np.int64(gray[y, x])
+            value: Any = np.int64(gray[y, x])
             if 0 < y < height - 1 and 0 < x < width - 1:
-                around = np.int64(0)
+                around: Any = np.int64(0)
                 for dy in range(-1, 2):
                     for dx in range(-1, 2):
                         around += np.int64(gray[y + dy, x + dx])
@@ -49,4 +49,16 @@ def _edge_sums(gray: Any) -> tuple[int, int]:
 
 def histogram_std(gray: npt.NDArray[np.uint8]) -> float:
     """Standard deviation of the 256 grey-histogram counts of (H, W) uint8; >= 0."""
-    return float(np.bincount(gray.ravel(), minlength=256).std())
+    # the counts sum to the number of pixels, so their squares are all that is needed
+    return math.sqrt(256 * _sum_squared_counts(gray) - gray.size**2) / 256
+
+
+@compiled(f"int64({GRAY})")
+def _sum_squared_counts(gray: Any) -> Any:
+    counts = np.zeros(256, np.int64)
+    for value in gray.flat:
+        counts[value] += 1
+    total = np.int64(0)
+    for count in counts:
+        total += count * count
+    return total

@@ -15,7 +15,7 @@ _KERNELS: "list[Kernel[..., Any]]" = []
 
 
 class Kernel(Generic[P, R]):
-    """A function with one explicit numba signature, compiled (or loaded from the cache) when needed.
+    """A function with one explicit numba signature, compiled or loaded from cache when needed.
 
     Integer semantics are C's, no fast-math: every bit is the same on every machine that follows
     IEEE 754. The GIL is released.
@@ -28,14 +28,15 @@ class Kernel(Generic[P, R]):
         update_wrapper(self, function)
 
     def compile(self) -> Callable[P, R]:
-        """The native function; numba's cache makes this a matter of milliseconds after the first."""
+        """The native function, from numba's cache where it lies there."""
         import numba
 
         decorate = numba.njit(
             self.signature, cache=True, nogil=True, error_model="numpy", boundscheck=False
         )
-        self._native = decorate(self.function)
-        return self._native  # type: ignore[return-value]
+        native: Callable[P, R] = decorate(self.function)
+        self._native = native
+        return native
 
     def __call__(self, *args: P.args, **kwargs: P.kwargs) -> R:
         """Call the native function."""

@@ -10,14 +10,15 @@ from cvdata.kernels.compiled import compiled
 
 Histogram = npt.NDArray[np.uint32]
 
+_COUNTS = "Array(uint32, 1, 'C', readonly=True)"
+
 
 def moments(counts: Histogram) -> tuple[float, float]:
     """Mean and population standard deviation of the bin indexes of a non-empty histogram."""
-    mean, std = _moments(counts)
-    return float(mean), float(std)
+    return _moments(counts)
 
 
-@compiled("UniTuple(float64, 2)(uint32[::1])")
+@compiled(f"UniTuple(float64, 2)({_COUNTS})")
 def _moments(counts: Any) -> tuple[float, float]:
     total = np.int64(0)
     first = np.int64(0)
@@ -31,12 +32,27 @@ def _moments(counts: Any) -> tuple[float, float]:
     return mean, math.sqrt(second / total)
 
 
+def mean(counts: Histogram) -> float:
+    """Mean of the bin indexes of a non-empty histogram."""
+    return _mean(counts)
+
+
+@compiled(f"float64({_COUNTS})")
+def _mean(counts: Any) -> float:
+    total = np.int64(0)
+    first = np.int64(0)
+    for i in range(counts.size):
+        total += np.int64(counts[i])
+        first += np.int64(counts[i]) * i
+    return float(first / total)
+
+
 def entropy(counts: Histogram) -> float:
     """Shannon entropy in bits of a histogram; 0 .. log2(bins). Pillow's ``Image.entropy``."""
-    return float(_entropy(counts.ravel()))
+    return _entropy(counts.ravel())
 
 
-@compiled("float64(uint32[::1])")
+@compiled(f"float64({_COUNTS})")
 def _entropy(counts: Any) -> float:
     total = np.int64(0)
     for i in range(counts.size):
@@ -44,8 +60,8 @@ def _entropy(counts: Any) -> float:
     bits = 0.0
     for i in range(counts.size):
         if counts[i]:
-            p = counts[i] / total
-            bits -= p * math.log2(p)
+            share = counts[i] / total
+            bits -= share * math.log2(share)
     return bits
 
 
@@ -56,21 +72,21 @@ def percentiles(counts: Histogram, percents: npt.NDArray[np.float64]) -> npt.NDA
     return values
 
 
-@compiled("void(uint32[::1], Array(float64, 1, 'C', readonly=True), float64[::1])")
+@compiled(f"void({_COUNTS}, Array(float64, 1, 'C', readonly=True), float64[::1])")
 def _percentiles(counts: Any, percents: Any, values: Any) -> None:
     total = np.int64(0)
     for i in range(counts.size):
         total += np.int64(counts[i])
-    below = np.int64(0)
+    through = np.int64(counts[0])  # counts up to and with bin `at`
     at = 0
     for p in range(percents.size):
         rank = (total - 1) * percents[p] / 100.0
         whole = np.int64(math.floor(rank))
-        while below + np.int64(counts[at]) <= whole:
-            below += np.int64(counts[at])
+        while through <= whole:
             at += 1
+            through += np.int64(counts[at])
         above = at
-        if below + np.int64(counts[at]) <= whole + 1 and whole + 1 < total:
+        if through == whole + 1 and whole + 1 < total:
             above += 1
             while counts[above] == 0:
                 above += 1

@@ -7,14 +7,12 @@ from typing import ClassVar
 from cvdata.image import Image
 from cvdata.kernels import color, exposure
 from cvdata.measures.base import Field, Value
-from cvdata.measures.views import floats, lab_view, pixel_pass, rgb_view
-
-_CHANNELS = "rgb"
+from cvdata.measures.views import color_view, lab_view, pixel_pass
 
 
 @dataclass(frozen=True)
 class Color:
-    """Channel statistics at full size; HSV, LAB and dominant colours on the view of 256.
+    """Channel statistics at full size; HSV, LAB and dominant colours on the view of 128.
 
     `is_gray` holds where R, G and B differ by at most `gray_tolerance` in every pixel.
     """
@@ -33,7 +31,9 @@ class Color:
         Field("hist_r", "float32[16]", "Red in 16 equal bins, fractions that sum to 1."),
         Field("hist_g", "float32[16]", "Green in 16 equal bins, fractions that sum to 1."),
         Field("hist_b", "float32[16]", "Blue in 16 equal bins, fractions that sum to 1."),
-        Field("hsv_mean_h", "float32", "Chroma-weighted circular mean hue, degrees; null if grey."),
+        Field(
+            "hsv_mean_h", "float32", "Circular mean hue weighted by chroma, degrees; null if none."
+        ),
         Field("hsv_mean_s", "float32", "Mean HSV saturation, 0..1, on the view."),
         Field("hsv_mean_v", "float32", "Mean HSV value, 0..1, on the view."),
         Field("lab_mean_l", "float32", "Mean CIE L*, 0..100, on the view."),
@@ -51,26 +51,22 @@ class Color:
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Measure colour."""
         scan = pixel_pass(image)
-        n = image.rgb.shape[0] * image.rgb.shape[1]
-        values: dict[str, Value] = {}
-        means = []
-        for channel, counts in zip(_CHANNELS, scan.channels, strict=True):
-            mean, std = exposure.moments(counts)
-            means.append(mean)
-            values[f"mean_{channel}"], values[f"std_{channel}"] = mean, std
-            values[f"hist_{channel}"] = floats(counts.reshape(16, 16).sum(axis=1) / n)
-        view = rgb_view(image)
+        n = scan.gray.size
+        (red, red_std), (green, green_std), (blue, blue_std) = map(exposure.moments, scan.channels)
+        histograms = scan.channels.reshape(3, 16, 16).sum(axis=2) / n
+        view = color_view(image)
         hue, saturation, value = color.mean_hsv(view)
         lab_mean, lab_std = color.lab_moments(lab_view(image))
         colors, fractions = color.dominant(view)
-        return values | {
-            "hsv_mean_h": hue,
-            "hsv_mean_s": saturation,
-            "hsv_mean_v": value,
-            **dict(zip(("lab_mean_l", "lab_mean_a", "lab_mean_b"), floats(lab_mean), strict=True)),
-            **dict(zip(("lab_std_l", "lab_std_a", "lab_std_b"), floats(lab_std), strict=True)),
+        return {
+            **{"mean_r": red, "mean_g": green, "mean_b": blue},
+            **{"std_r": red_std, "std_g": green_std, "std_b": blue_std},
+            **dict(zip(("hist_r", "hist_g", "hist_b"), histograms.tolist(), strict=True)),
+            **{"hsv_mean_h": hue, "hsv_mean_s": saturation, "hsv_mean_v": value},
+            **dict(zip(("lab_mean_l", "lab_mean_a", "lab_mean_b"), lab_mean, strict=True)),
+            **dict(zip(("lab_std_l", "lab_std_a", "lab_std_b"), lab_std, strict=True)),
             "colorfulness": color.colorfulness(
-                (means[0], means[1], means[2]), scan.rg_squares / n, scan.yb_squares / (4 * n)
+                (red, green, blue), scan.rg_squares / n, scan.yb_squares / (4 * n)
             ),
             "dominant_colors": colors,
             "dominant_fractions": fractions,

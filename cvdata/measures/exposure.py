@@ -45,7 +45,7 @@ class Exposure:
         _, contrast = exposure.moments(scan.luma)
         return {
             **{f"brightness_p{p}": float(v) for p, v in zip(_PERCENTS, levels, strict=True)},
-            "brightness_mean": exposure.moments(scan.brightness)[0] / top,
+            "brightness_mean": exposure.mean(scan.brightness) / top,
             "rms_contrast": contrast / 255,
             "clipped_black": int(scan.luma[0]) / scan.gray.size,
             "clipped_white": int(scan.luma[255]) / scan.gray.size,
@@ -70,5 +70,5 @@ class Information:
         return {
             "entropy": exposure.entropy(scan.channels),
             "gray_entropy": exposure.entropy(scan.luma),
-            "unique_colors": count_colors(image.rgb),
+            "unique_colors": count_colors(scan.planes),
         }

@@ -20,17 +20,13 @@ class File:
     fields: ClassVar[tuple[Field, ...]] = (
         Field("size_bytes", "int64", "Size of the encoded file, bytes."),
         Field("format", "string", "Container by its magic bytes: JPEG, PNG, WEBP, …"),
-        Field(
-            "mode", "string", "Pixel mode as stored, in Pillow's names: RGB, L, P, CMYK, I;16, …"
-        ),
+        Field("mode", "string", "Pixel mode as stored, in Pillow's names: RGB, L, P, CMYK, …"),
         Field("bits", "int32", "Bits per channel as stored."),
         Field("sha256", "binary[32]", "SHA-256 of the encoded file; equal means the same bytes."),
         Field("n_frames", "int32", "Frames in the file; the first one is measured."),
         Field("has_alpha", "bool", "Whether the stored image has transparency."),
         Field("has_icc", "bool", "Whether an ICC profile is embedded (it is not applied)."),
-        Field(
-            "exif_orientation", "int32", "EXIF orientation 1..8, already applied; null if absent."
-        ),
+        Field("exif_orientation", "int32", "EXIF orientation 1..8, already applied, or null."),
         Field("exif_datetime", "string", "EXIF capture time as written; null if absent."),
         Field("exif_make", "string", "EXIF camera maker; null if absent."),
         Field("exif_model", "string", "EXIF camera model; null if absent."),

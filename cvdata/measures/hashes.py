@@ -4,19 +4,16 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import ClassVar
 
-import numpy as np
-import numpy.typing as npt
-
 from cvdata.image import Image
 from cvdata.kernels import hashing
 from cvdata.measures.base import Field, Value
-from cvdata.measures.views import hash_thumb
+from cvdata.measures.views import hash_frequencies, hash_thumb
 
 _BITS_SET = "Bits set, 0..64; near 0 or 64 the hash says nothing."
 
 
-def _columns(name: str, bits: npt.NDArray[np.bool_]) -> dict[str, Value]:
-    return {name: hashing.pack(bits), f"{name}_bits_set": int(bits.sum())}
+def _columns(name: str, bits: int) -> dict[str, Value]:
+    return {name: bits.to_bytes(8, "big"), f"{name}_bits_set": bits.bit_count()}
 
 
 @dataclass(frozen=True)
@@ -32,7 +29,7 @@ class AHash:
 
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Hash."""
-        return _columns("ahash", hashing.ahash_bits(hash_thumb(image, 8, 8)))
+        return _columns("ahash", hashing.ahash(hash_thumb(image, 8, 8)))
 
 
 @dataclass(frozen=True)
@@ -48,7 +45,7 @@ class DHash:
 
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Hash."""
-        return _columns("dhash", hashing.dhash_bits(hash_thumb(image, 8, 9)))
+        return _columns("dhash", hashing.dhash(hash_thumb(image, 8, 9)))
 
 
 @dataclass(frozen=True)
@@ -64,7 +61,7 @@ class PHash:
 
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Hash."""
-        return _columns("phash", hashing.phash_bits(hash_thumb(image, 32, 32)))
+        return _columns("phash", hashing.phash(hash_thumb(image, 32, 32), hash_frequencies(image)))
 
 
 @dataclass(frozen=True)
@@ -79,7 +76,8 @@ class PHashDihedral:
 
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Hash."""
-        return {"phash_dihedral": hashing.phash_dihedral(hash_thumb(image, 32, 32))}
+        bits = hashing.phash_dihedral(hash_frequencies(image))
+        return {"phash_dihedral": bits.to_bytes(8, "big")}
 
 
 @dataclass(frozen=True)
@@ -98,7 +96,8 @@ class WHash:
         import imagehash
         from PIL import Image as PilImage
 
-        return _columns("whash", imagehash.whash(PilImage.fromarray(image.rgb)).hash)
+        bits = hashing.pack(imagehash.whash(PilImage.fromarray(image.rgb)).hash)
+        return _columns("whash", int.from_bytes(bits, "big"))
 
 
 @dataclass(frozen=True)

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import ClassVar
 
 from cvdata.image import Image
-from cvdata.kernels import blur, stencils, texture
+from cvdata.kernels import blur, edges, spectrum, stencils
 from cvdata.measures.base import Field, Value
 from cvdata.measures.views import blur_thumb, gray_view, stencil_pass
 
@@ -18,7 +18,9 @@ class Sharpness:
     version: ClassVar[int] = 1
     fields: ClassVar[tuple[Field, ...]] = (
         Field(
-            "laplacian_variance", "float32", "Variance of the grey Laplacian; larger is sharper."
+            "laplacian_variance",
+            "float32",
+            "Variance of the Laplacian of grey; >= 0, larger is sharper.",
         ),
         Field("tenengrad", "float32", "Mean squared Sobel gradient of grey; larger is sharper."),
         Field("edge_density", "float32", "Fraction of Canny (100, 200) edge pixels, on the view."),
@@ -35,8 +37,8 @@ class Sharpness:
         return {
             "laplacian_variance": stencils.laplacian_variance(scan),
             "tenengrad": stencils.tenengrad(scan),
-            "edge_density": texture.edge_density(view),
-            "high_frequency_ratio": texture.high_frequency_ratio(view),
+            "edge_density": edges.edge_density(view),
+            "high_frequency_ratio": spectrum.high_frequency_ratio(view),
         }
 
 

@@ -8,7 +8,7 @@ from cvdata.image import Image
 from cvdata.kernels import color, texture
 from cvdata.kernels.border import uniform_border
 from cvdata.measures.base import Field, Value
-from cvdata.measures.views import floats, gray_view, lab_view
+from cvdata.measures.views import gray_view, lab_view
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Texture:
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Measure texture."""
         histogram = texture.lbp_histogram(gray_view(image))
-        return {"lbp_hist": None if histogram is None else floats(histogram)}
+        return {"lbp_hist": None if histogram is None else histogram.tolist()}
 
 
 @dataclass(frozen=True)
@@ -48,12 +48,12 @@ class Hog:
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Measure oriented gradients."""
         summary = texture.hog_summary(gray_view(image))
-        return {"hog_summary": None if summary is None else floats(summary)}
+        return {"hog_summary": None if summary is None else summary.tolist()}
 
 
 @dataclass(frozen=True)
 class Border:
-    """Uniform bands along the edges at full size; the background's colour on the view of 256."""
+    """Uniform bands along the edges at full size; the background's colour on the view of 128."""
 
     tolerance: int = 8
 
@@ -71,5 +71,5 @@ class Border:
         return {
             "border_fraction": fraction,
             "border_color": None if rgb is None else list(rgb),
-            "background_lab": floats(color.frame_lab(lab_view(image))),
+            "background_lab": list(color.frame_lab(lab_view(image))),
         }

@@ -1,23 +1,27 @@
 """What measures share: each pass over an image's pixels is made once and kept with the image."""
 
-from typing import Any
-
 import numpy as np
 import numpy.typing as npt
 
 from cvdata.image import Image
-from cvdata.kernels import blur, color, resize
-from cvdata.kernels.pixels import PixelPass, scan_pixels
+from cvdata.kernels import blur, color, hashing, resize
+from cvdata.kernels.pixels import PixelPass, join, scan_pixels, to_gray
 from cvdata.kernels.stencils import StencilPass, scan_stencils
 
 Pixels = npt.NDArray[np.uint8]
 
-VIEW_SIDE = 256
-"""Longest side of the view that measures use which no peer defines at full size."""
+GRAY_SIDE = 256
+"""Longest side of the grey view: edges, spectrum, texture."""
+
+HASH_SIZES = ((8, 8), (8, 9), (32, 32))
+"""Thumbs of the average, difference and DCT hashes; made together, they share a transposition."""
+
+COLOR_SIDE = 128
+"""Longest side of the colour view: HSV, LAB, dominant colours."""
 
 
 def pixel_pass(image: Image) -> PixelPass:
-    """Grey, histograms and colour sums at full size."""
+    """Planes, grey, histograms and colour sums at full size."""
     return image.memo("measures.pixels", lambda: scan_pixels(image.rgb))
 
 
@@ -26,26 +30,37 @@ def stencil_pass(image: Image) -> StencilPass:
     return image.memo("measures.stencils", lambda: scan_stencils(pixel_pass(image).gray))
 
 
-def rgb_view(image: Image) -> Pixels:
-    """(h, w, 3) uint8, longest side at most 256, by averaging whole blocks."""
-    return image.memo("measures.rgb_view", lambda: resize.view(image.rgb, VIEW_SIDE))
-
-
 def gray_view(image: Image) -> Pixels:
     """(h, w) uint8, longest side at most 256, by averaging whole blocks of the grey image."""
-    return image.memo("measures.gray_view", lambda: resize.view(pixel_pass(image).gray, VIEW_SIDE))
+    return image.memo("measures.gray_view", lambda: resize.view(pixel_pass(image).gray, GRAY_SIDE))
+
+
+def color_view(image: Image) -> Pixels:
+    """(h, w, 3) uint8, longest side at most 128, by averaging whole blocks."""
+    planes = pixel_pass(image).planes
+    return image.memo(
+        "measures.color_view",
+        lambda: join([resize.view(plane, COLOR_SIDE) for plane in planes]),
+    )
 
 
 def lab_view(image: Image) -> Pixels:
-    """(h, w, 3) uint8: `rgb_view` in OpenCV's LAB bytes."""
-    return image.memo("measures.lab_view", lambda: color.to_lab(rgb_view(image)))
+    """(h, w, 3) uint8: `color_view` in OpenCV's LAB bytes."""
+    return image.memo("measures.lab_view", lambda: color.to_lab(color_view(image)))
 
 
 def hash_thumb(image: Image, height: int, width: int) -> Pixels:
-    """(height, width) uint8: the grey image reduced by LANCZOS exactly as Pillow does."""
+    """(height, width) uint8, one of `HASH_SIZES`: grey reduced exactly by Pillow's LANCZOS."""
+    thumbs = image.memo(
+        "measures.thumbs", lambda: resize.resize(pixel_pass(image).gray, HASH_SIZES, "lanczos")
+    )
+    return thumbs[HASH_SIZES.index((height, width))]
+
+
+def hash_frequencies(image: Image) -> npt.NDArray[np.int64]:
+    """(8, 8) int64: the lowest DCT coefficients of the 32×32 thumb."""
     return image.memo(
-        ("measures.thumb", height, width),
-        lambda: resize.resize_gray(pixel_pass(image).gray, height, width),
+        "measures.frequencies", lambda: hashing.low_frequencies(hash_thumb(image, 32, 32))
     )
 
 
@@ -53,15 +68,12 @@ def blur_thumb(image: Image) -> Pixels:
     """(h, w) uint8, longest side at most 64: CleanVision's reduced grey image, to the bit."""
 
     def reduce() -> Pixels:
-        height, width = image.rgb.shape[:2]
-        size = blur.thumb_size(height, width)
-        if size == (height, width):
-            return pixel_pass(image).gray
-        return scan_pixels(resize.resize_rgb(image.rgb, *size)).gray
+        scan = pixel_pass(image)
+        height, width = blur.thumb_size(*scan.gray.shape)
+        if (height, width) == scan.gray.shape:
+            return scan.gray
+        size = [(height, width)]
+        red, green, blue = (resize.resize(p, size, "bicubic")[0] for p in scan.planes)
+        return to_gray((red, green, blue))
 
     return image.memo("measures.blur_thumb", reduce)
-
-
-def floats(values: "npt.NDArray[Any]") -> list[float]:
-    """A flat list of Python floats."""
-    return [float(v) for v in values.ravel()]
