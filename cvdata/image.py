@@ -14,7 +14,7 @@ import numpy as np
 import numpy.typing as npt
 from PIL import Image as PilImage
 
-from cvdata.decode import bmp, gif, jpeg, png, tiff, webp
+from cvdata.decode import bmp, boxed, gif, jpeg, png, tiff, webp
 from cvdata.decode.exif import Exif, from_directory, read_exif
 from cvdata.decode.facts import Facts
 from cvdata.decode.raster import Raster, decode_jpeg, decode_pillow
@@ -153,6 +153,7 @@ def _admit(data: bytes, limits: Limits) -> str:
 def _decode(data: bytes, fmt: str, limits: Limits) -> tuple[Facts, Raster]:
     scanner = _SCANNERS.get(fmt)
     if scanner is None:
+        boxed.check(data)
         raster = decode_pillow(data, fmt, None, limits.check)
         assert raster.facts is not None  # noqa: S101 - for the type checker
         return raster.facts, raster
