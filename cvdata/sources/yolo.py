@@ -30,6 +30,8 @@ from cvdata.sources.retry import ordered_map
 from cvdata.sources.voc import to_float
 
 CONFIG_NAMES = ("data.yaml", "data.yml", "config.yaml", "config.yml", "dataset.yaml")
+_LARGEST = 1.01
+"""Fractions are at most 1, and a little more where a tool rounded."""
 _SPLITS = {"train": "train", "val": "val", "valid": "val", "validation": "val", "test": "test"}
 
 
@@ -208,7 +210,7 @@ def _take(
         corners = [min(values[::2]), min(values[1::2]), max(values[::2]), max(values[1::2])]
     else:
         return f"{len(words)} values: a class and four numbers, or a polygon, were expected"
-    if max(values) > 1.01 or min(values) < -0.01:
+    if max(map(abs, values)) > _LARGEST:
         return "not fractions of width and height"
     width, height = stored.oriented
     xyxy = [side * size for side, size in zip(corners, (width, height) * 2, strict=True)]
