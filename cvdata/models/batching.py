@@ -88,7 +88,7 @@ class Runner:
             found = _checked(outputs, len(prepared))
         except ConfigError:
             raise
-        except Exception as error:  # noqa: BLE001  sorted below: memory, device, or this image
+        except Exception as error:  # sorted below
             if is_device_lost(error):
                 raise
             # Without its frames, which would keep the failed batch in the device's memory.
