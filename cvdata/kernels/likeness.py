@@ -1,6 +1,8 @@
 """Where two registered images agree: local structure, tone-blind, and what was laid over it."""
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import cv2
 import numpy as np
@@ -106,14 +108,19 @@ def _fitted(source: F32, target: F32, overlap: Bool) -> F32:
     x, y = source[overlap], target[overlap]
     step = max(1, len(x) // 1500)
     x, y = x[::step].astype(np.float64), y[::step].astype(np.float64)
+    inside = (y > 4) & (y < 251)  # a clipped highlight says nothing about the gain
+    if int(inside.sum()) < 50:
+        inside = np.ones(len(x), bool)
+    u, v = x[inside], y[inside]
+    bounded = inside
     gain, offset = 1.0, 0.0
-    u, v = x, y
     for _ in range(4):
         spread = float(u.var())
         gain = float(((u - u.mean()) * (v - v.mean())).mean()) / spread if spread > 1 else 1.0
         offset = float(v.mean()) - gain * float(u.mean())
         error = np.abs(np.clip(gain * x + offset, 0, 255) - y)
         inside = error <= max(float(np.partition(error, len(x) * 3 // 4)[len(x) * 3 // 4]), 4.0)
+        inside &= bounded
         u, v = x[inside], y[inside]
     return np.asarray(np.clip(gain * source + offset, 0, 255), np.float32)
 
@@ -142,16 +149,30 @@ def overlaid(seen: Comparison) -> Bool:
     if not seen.is_photograph:
         return found
     differs = (seen.overlap & (seen.changed | seen.apart)).astype(np.uint8)
+    if not differs.any():
+        return found
     closed = cv2.morphologyEx(differs, cv2.MORPH_CLOSE, np.ones((9, 9), np.uint8))
     count, labels, stats, _ = cv2.connectedComponentsWithStats(closed)
-    outside = cv2.dilate((~seen.overlap).astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    frame = cv2.boundingRect(seen.overlap.astype(np.uint8))
     for i in range(1, count):
         region = labels == i
-        if stats[i, cv2.CC_STAT_AREA] < 0.002 * region.size or not (region & outside).any():
+        if stats[i, cv2.CC_STAT_AREA] < 0.002 * region.size or not _hugs(stats[i, :4], frame):
             continue
         if _is_fill(seen.a, seen.b, region) or _is_fill(seen.b, seen.a, region):
-            found |= region & seen.overlap
-    return found
+            found |= region
+    margin = cv2.dilate(found.astype(np.uint8), np.ones((9, 9), np.uint8)) > 0
+    return np.asarray(margin & seen.overlap)
+
+
+def _hugs(box: npt.NDArray[Any], frame: Sequence[int]) -> bool:
+    """Whether a box (x, y, w, h) spans a side of the frame or fills one of its corners."""
+    x, y, w, h = (int(v) for v in box)
+    left, top, width, height = frame
+    near = 4
+    at_x = x <= left + near or x + w >= left + width - near
+    at_y = y <= top + near or y + h >= top + height - near
+    wide, high = w >= 0.85 * width, h >= 0.85 * height
+    return (at_x and at_y) or (wide and at_y) or (high and at_x)
 
 
 def _is_fill(image: F32, other: F32, region: Bool) -> bool:
