@@ -20,7 +20,7 @@ demo: setup
 
 test: setup
 	@$(MAKE) --no-print-directory check
-	$(BIN)/python -m pytest -m "not slow and not gpu"
+	$(BIN)/python -m pytest
 
 check: setup
 	$(BIN)/ruff check .

@@ -153,23 +153,29 @@ class _Scratch(threading.local):
 _SCRATCH = _Scratch()
 
 
-def count_colors(planes: Planes) -> int:
-    """Distinct RGB triples of three (H, W) uint8 planes; 1 .. H·W."""
-    return int(_count_colors(*planes, _SCRATCH.seen))
+def count_colors(planes: Planes, longest: int) -> int:
+    """Distinct RGB triples of three (H, W) uint8 planes, at every f-th pixel of every f-th row.
+
+    f is the least that leaves at most `longest` a side: an image that fits is counted whole. 1 ..
+    longest².
+    """
+    step = -(-max(planes[0].shape) // longest)
+    return int(_count_colors(*planes, step, _SCRATCH.seen))
 
 
-@compiled(f"int64({GRAY}, {GRAY}, {GRAY}, uint64[:,::1])")
-def _count_colors(red: Any, green: Any, blue: Any, seen: Any) -> Any:
-    height, width = red.shape
+@compiled(f"int64({GRAY}, {GRAY}, {GRAY}, int64, uint64[:,::1])")
+def _count_colors(red: Any, green: Any, blue: Any, step: int, seen: Any) -> Any:
+    height, width = red.shape[0], -(-red.shape[1] // step)
     # high nibbles choose one of 4,096 cells, low nibbles a bit in it, their high bits first: a
     # cache line holds a cube of 8×8×8 colours
     cell = np.empty(width, np.uint16)
     inside = np.empty(width, np.uint16)
     used = np.zeros(4096, np.uint8)
-    for y in range(height):
+    for y in range(0, height, step):
         r, g, b = red[y], green[y], blue[y]
         for x in range(width):
-            rr, gg, bb = np.uint16(r[x]), np.uint16(g[x]), np.uint16(b[x])
+            at = x * step
+            rr, gg, bb = np.uint16(r[at]), np.uint16(g[at]), np.uint16(b[at])
             cell[x] = np.uint16(((rr & 240) << 4) | (gg & 240) | (bb >> 4))
             eighths = ((rr & 8) << 8) | ((gg & 8) << 7) | ((bb & 8) << 6)
             inside[x] = np.uint16(eighths | ((rr & 7) << 6) | ((gg & 7) << 3) | (bb & 7))

@@ -43,8 +43,8 @@ def tile_power(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
     rows, columns = (min(TILES, n // side) for n in gray.shape)
     tiles = np.empty((rows, columns, side, side), np.float32)
     _cut(gray, window, tiles)
-    spectra = np.zeros((rows * columns, side, waves.shape[1]), np.float32)
-    _transform_rows(tiles.reshape(-1, side), waves, spectra.reshape(-1, waves.shape[1]))
+    spectra = np.zeros((rows * columns, side, side), np.float32)
+    _transform_rows(tiles.reshape(-1, side), waves, spectra.reshape(-1, side))
     power = np.zeros((side, side // 2 + 1), np.float64)
     _sum_columns(spectra, cosines, sines, power)
     return power
@@ -52,18 +52,18 @@ def tile_power(gray: npt.NDArray[np.uint8]) -> npt.NDArray[np.float64] | None:
 
 @lru_cache(maxsize=TILE)
 def _tables(side: int) -> tuple[Table, Table, Table, Table]:
-    """Hann window; cosines and negative sines of a row side by side; cosines, sines of a column.
+    """Hann window; waves of a row; cosines and sines of a column; all (side, side).
 
-    Rows are padded with zeros to a multiple of 16 numbers.
+    The waves are the cosines of all side // 2 + 1 frequencies, then the negative sines of all but
+    the first and the last, whose sines are zero.
     """
     angle = 2 * np.pi * (np.outer(np.arange(side), np.arange(side)) % side) / side
     half = side // 2 + 1
-    waves = np.zeros((side, -(-2 * half // 16) * 16))
-    waves[:, :half], waves[:, half : 2 * half] = np.cos(angle[:, :half]), -np.sin(angle[:, :half])
+    waves = np.hstack([np.cos(angle[:, :half]), -np.sin(angle[:, 1 : half - 1])])
     line = np.sin(np.pi * (np.arange(side) + 0.5) / side) ** 2
-    window, rows, cosines, sines = np.outer(line, line), waves, np.cos(angle), np.sin(angle)
-    as_float32 = (np.ascontiguousarray(t, np.float32) for t in (window, rows, cosines, sines))
-    return tuple(as_float32)  # type: ignore[return-value]
+    tables = (np.outer(line, line), waves, np.cos(angle), np.sin(angle))
+    window, waves, cosines, sines = (np.ascontiguousarray(t, np.float32) for t in tables)
+    return window, waves, cosines, sines
 
 
 @lru_cache(maxsize=TILE)
@@ -104,39 +104,43 @@ def _cut(gray: Any, window: Any, tiles: Any) -> None:
 
 @compiled(f"void(float32[:,::1], {_TABLE}, float32[:,::1])")
 def _transform_rows(lines: Any, waves: Any, spectra: Any) -> None:
-    """Each line's real DFT: cosine sums, then negative sine sums. `spectra` starts as zeros."""
-    side, padded = waves.shape
+    """Each line's real DFT: its products with the waves, added to `spectra`."""
+    side = waves.shape[0]
     for y in range(lines.shape[0]):
         line, spectrum = lines[y], spectra[y]
         for x in range(0, side, 4):
             v0, v1, v2, v3 = line[x], line[x + 1], line[x + 2], line[x + 3]
             w0, w1, w2, w3 = waves[x], waves[x + 1], waves[x + 2], waves[x + 3]
-            for k in range(padded):
+            for k in range(side):
                 spectrum[k] += (v0 * w0[k] + v1 * w1[k]) + (v2 * w2[k] + v3 * w3[k])
 
 
 @compiled(f"void(float32[:,:,::1], {_TABLE}, {_TABLE}, float64[:,::1])")
 def _sum_columns(spectra: Any, cosines: Any, sines: Any, power: Any) -> None:
     """The DFT along each tile's columns; squared magnitudes are added to `power`."""
-    n, side, padded = spectra.shape
-    half = power.shape[1]
-    even = np.empty(padded, np.float32)
-    odd = np.empty(padded, np.float32)
-    for tile, row in [(tile, row) for tile in range(n) for row in range(half)]:
+    n, side = spectra.shape[:2]
+    last = side // 2
+    even = np.empty(side, np.float32)
+    odd = np.empty(side, np.float32)
+    for tile, row in [(tile, row) for tile in range(n) for row in range(last + 1)]:
         even[:] = np.float32(0.0)
         odd[:] = np.float32(0.0)
         for y in range(0, side, 2):
             s0, s1 = spectra[tile, y], spectra[tile, y + 1]
             c0, c1 = cosines[row, y], cosines[row, y + 1]
             n0, n1 = sines[row, y], sines[row, y + 1]
-            for k in range(padded):
+            for k in range(side):
                 even[k] += c0 * s0[k] + c1 * s1[k]
                 odd[k] += n0 * s0[k] + n1 * s1[k]
-        for k in range(half):
-            real, imaginary = even[k] + odd[half + k], even[half + k] - odd[k]
-            power[row, k] += real * real + imaginary * imaginary
-        if 0 < row < side // 2:
-            # the same sums serve the row of the negative frequency
-            for k in range(half):
-                real, imaginary = even[k] - odd[half + k], even[half + k] + odd[k]
-                power[side - row, k] += real * real + imaginary * imaginary
+        # the same sums serve the row of the negative frequency; where they are one, each is half
+        mirror = (side - row) % side
+        share = np.float32(1.0 if mirror != row else 0.5)
+        for k in (0, last):
+            both = share * (even[k] * even[k] + odd[k] * odd[k])
+            power[row, k] += both
+            power[mirror, k] += both
+        for k in range(1, last):
+            real, imaginary = even[k] + odd[last + k], even[last + k] - odd[k]
+            power[row, k] += share * (real * real + imaginary * imaginary)
+            real, imaginary = even[k] - odd[last + k], even[last + k] + odd[k]
+            power[mirror, k] += share * (real * real + imaginary * imaginary)

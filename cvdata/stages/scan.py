@@ -1,47 +1,25 @@
 """Scan: fetch and decode each image once, measure everything that is asked for."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
-from cvdata.errors import ConfigError, ErrorCode, ImageError, printable
-from cvdata.image import DECODE_VERSION, Header, Image, Limits, open_image
-from cvdata.measures import build, measure_all, spec_fingerprint
+from cvdata.errors import ErrorCode, ImageError, printable
+from cvdata.image import DECODE_VERSION, Limits
+from cvdata.measures import spec_fingerprint
 from cvdata.measures.base import Measure, Value
 from cvdata.schema import measures_schema
 from cvdata.sources.fetch import Fetcher
 from cvdata.stages.base import Resources
 from cvdata.stages.isolation import shared_sandbox
 from cvdata.stages.isolation_process import Confinement
+from cvdata.stages.scanner import ImageScanner, MeasureSpec, Row
 from cvdata.storage import digest
 
-Row = dict[str, Value]
-
-
-@dataclass(frozen=True)
-class MeasureSpec:
-    """A measure by name, `pkg.mod:Class` for one from outside, and its parameters."""
-
-    name: str
-    params: Mapping[str, Any] = field(default_factory=dict)
-
-    @staticmethod
-    def parse(value: str | Mapping[str, Mapping[str, Any]]) -> "MeasureSpec":
-        """The spec that a config writes as `name` or `{name: {parameter: value}}`."""
-        if isinstance(value, str):
-            return MeasureSpec(value)
-        if len(value) != 1:
-            raise ConfigError(f"a measure is `name` or `name: parameters`, not {dict(value)!r}")
-        ((name, params),) = value.items()
-        return MeasureSpec(name, dict(params or {}))
-
-    def build(self) -> Measure:
-        """The measure; `ConfigError` where there is none of that name."""
-        return build(self.name, **self.params)
+__all__ = ["ImageScanner", "MeasureSet", "MeasureSpec", "Scan"]
 
 
 @dataclass(frozen=True)
@@ -77,30 +55,6 @@ class MeasureSet:
     def schema(self) -> pa.Schema:
         """Keys, error, and a column for each field of each measure."""
         return measures_schema([(f.name, f.dtype) for m in self.measures for f in m.fields])
-
-
-@dataclass(frozen=True)
-class ImageScanner:
-    """What the sandbox runs: bytes -> (values, failures by measure). Small; it travels."""
-
-    specs: tuple[MeasureSpec, ...]
-    limits: Limits
-
-    def __call__(self) -> Callable[[bytes, str], tuple[Row, dict[str, str]]]:
-        """Build the measures where the pixels will be."""
-        measures = [spec.build() for spec in self.specs]
-        # Compiled kernels load on first use: now, not on the time of the first image.
-        measure_all(measures, _blank())
-
-        def scan(data: bytes, name: str) -> tuple[Row, dict[str, str]]:
-            return measure_all(measures, open_image(data, self.limits, name))
-
-        return scan
-
-
-def _blank() -> Image:
-    rgb = np.zeros((64, 64, 3), np.uint8)
-    return Image(b"", Header(format="PNG", mode="RGB", width=64, height=64), rgb)
 
 
 @dataclass(frozen=True)
