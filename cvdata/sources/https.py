@@ -40,7 +40,8 @@ def check_address(text: str) -> None:
     address = ipaddress.ip_address(text)
     if isinstance(address, ipaddress.IPv6Address) and address.ipv4_mapped is not None:
         address = address.ipv4_mapped
-    if not address.is_global or address.is_multicast:
+    is_site_local = isinstance(address, ipaddress.IPv6Address) and address.is_site_local
+    if not address.is_global or address.is_multicast or is_site_local:
         raise ImageError(ErrorCode.PATH_DENIED, f"{text} is not a public address")
 
 

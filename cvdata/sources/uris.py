@@ -84,7 +84,7 @@ def check_scheme(url: str, schemes: frozenset[str] = SCHEMES) -> None:
     """Raise `ConfigError` where the scheme of `url` is not to be read."""
     scheme = scheme_of(url)
     if scheme not in schemes:
-        hint = "; it has to be asked for with allow_https" if scheme == "https" else ""
+        hint = "; https has to be asked for (schemes)" if scheme == "https" else ""
         raise ConfigError(f"scheme {scheme!r} is not allowed, only {sorted(schemes)}{hint}")
 
 
