@@ -81,7 +81,8 @@ def compare(a: F32, b: F32, pose: F64, window: int) -> Comparison:
     elif zoom < 0.95:
         a = _blurred(a, 1 / zoom)
     warped, overlap = laid_over(b, pose)
-    inner = np.ones((window, window), np.uint8)
+    # half a window, and the reach of the blurs: what lies outside must not leak in
+    inner = np.ones((window + 6, window + 6), np.uint8)
     edge = cv2.BORDER_CONSTANT
     overlap = cv2.erode(overlap.astype(np.uint8), inner, borderType=edge, borderValue=0) > 0
     if not overlap.any():

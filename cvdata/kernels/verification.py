@@ -17,6 +17,9 @@ from cvdata.kernels.likeness import Bool, Comparison, compare, overlaid
 from cvdata.kernels.poses import F32, F64, agreement, is_plausible, laid_over, mirror_pose, refined
 from cvdata.kernels.registration import View, coarse_poses, feature_poses
 
+SURE = 0.9
+"""Agreement at 64 pixels from which on a pose is taken to be the right one."""
+
 
 @dataclass(frozen=True)
 class VerifyOptions:
@@ -70,8 +73,13 @@ def verify(
     if score < options.min_agreement:
         return Verdict(False, score, 0.0, 1.0, 1.0, 0.0, pose, n_inliers)
     n = min(left.working_side, right.working_side)
-    for side in (128, n) if n > 128 and score < 0.9 else (n,):
-        pose, seen = _sharpen(left.at(side), right.at(side), pose, 10 if side <= 128 else 5)
+    seen = None
+    if score < SURE and n >= 128:
+        starts = [pose, _nearest_mirror(left, right)]
+        looks = [_sharpen(left.at(128), right.at(128), start, 10) for start in starts]
+        pose, seen = max(looks, key=lambda look: look[1].ssim)
+    if seen is None or n > 128:
+        pose, seen = _sharpen(left.at(n), right.at(n), pose, 5)
     overlay = overlaid(seen)
     rest = replace(seen, overlap=seen.overlap & ~overlay)
     hidden = float(overlay.sum()) / max(int(seen.overlap.sum()), 1)
@@ -90,6 +98,12 @@ def verify(
         and hidden <= options.max_overlay
     )
     return Verdict(is_copy, score, rest.ssim, changed, region, hidden, pose, n_inliers)
+
+
+def _nearest_mirror(a: View, b: View) -> F64:
+    """The best pose without any shift or scale: a wide bar can pull ECC away from it."""
+    poses = [mirror_pose(k) for k in range(8)]
+    return max(poses, key=lambda pose: agreement(a.at(64), b.at(64), pose))
 
 
 def _same_detail(a: View, b: View) -> tuple[View, View]:
@@ -117,11 +131,11 @@ def _find_pose(a: View, b: View, options: VerifyOptions) -> tuple[float, F64, in
         return [(agreement(small_a, small_b, pose), pose, n) for n, pose in poses]
 
     tried = _ranked(scored([(0, mirror_pose(k)) for k in range(8)]))
-    if tried[0][0] >= 0.9:  # most copies are neither moved nor scaled
+    if tried[0][0] >= SURE:  # most copies are neither moved nor scaled
         return _with_refined(small_a, small_b, tried[:1])[0]
     tried = _ranked(tried + scored([(0, pose) for _, pose in coarse_poses(a, b, 8)]))
     tried = _with_refined(small_a, small_b, tried)
-    if options.features and tried[0][0] < 0.9:
+    if options.features and tried[0][0] < SURE:
         tried += _with_refined(small_a, small_b, scored(feature_poses(a, b)))
     return _ranked(tried)[0]
 
