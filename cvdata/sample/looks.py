@@ -1,0 +1,120 @@
+"""What flags an image, and what makes two alike: DEFINITIONS computed with Pillow and NumPy alone.
+
+Nothing here comes from cvdata's kernels, measures or issues, so that what the sample promises is
+a second opinion on them and not an echo.
+"""
+
+from dataclasses import dataclass, field
+
+import numpy as np
+import numpy.typing as npt
+from PIL import Image, ImageFilter
+from scipy.fft import dctn
+
+THRESHOLDS = {
+    "dark": 0.32,
+    "light": 0.05,
+    "low_information": 0.3,
+    "blurry": 0.29,
+    "odd_aspect_ratio": 0.35,
+}
+"""CleanVision 0.3.7: flagged where the score is below."""
+
+MARGIN = 1.15
+"""A tile's scores are this many times their thresholds: far from any rounding of an encoder."""
+
+MIN_DISTANCE = 14
+MAX_CORRELATION = 0.85
+"""No two tiles are nearer in pHash, or more correlated, in any of the eight orientations."""
+
+
+def scores(rgb: npt.NDArray[np.uint8]) -> dict[str, float]:
+    """CleanVision's scores of (H, W, 3) pixels, by issue; lower is worse."""
+    image = Image.fromarray(np.ascontiguousarray(rgb))
+    red, green, blue = (rgb[..., c].astype(np.float64) for c in range(3))
+    bright = np.sqrt(0.241 * red * red + 0.691 * green * green + 0.068 * blue * blue) / 255
+    width, height = image.size
+    return {
+        "dark": float(np.percentile(bright, 99)),
+        "light": 1 - float(np.percentile(bright, 5)),
+        "low_information": min(1.0, 0.1 * float(image.entropy())),
+        "blurry": _sharpness(image),
+        "odd_aspect_ratio": min(width / height, height / width),
+    }
+
+
+def _sharpness(image: Image.Image) -> float:
+    ratio = max(image.size) / 64
+    small = image.convert("L")
+    if ratio > 1:
+        small = small.resize(
+            (max(int(image.width // ratio), 1), max(int(image.height // ratio), 1))
+        )
+    edges = np.asarray(small.filter(ImageFilter.FIND_EDGES), dtype=np.float64)
+    blur = 1 - np.exp(-0.01 * np.sqrt(edges.var()))
+    spread = 1 - np.exp(-0.01 * np.std(small.histogram()))
+    return float(min(1.0, blur + (spread if spread > 0.18 else 0.0)))
+
+
+def is_gray(rgb: npt.NDArray[np.uint8]) -> bool:
+    """Whether R, G and B agree within 2 in every pixel."""
+    return int(np.ptp(rgb.astype(np.int16), axis=2).max()) <= 2
+
+
+def flags(rgb: npt.NDArray[np.uint8]) -> list[str]:
+    """Names of the issues that one image has by its pixels alone."""
+    values = scores(rgb)
+    named = [name for name, limit in THRESHOLDS.items() if values[name] < limit]
+    return named + ["grayscale"] * is_gray(rgb)
+
+
+def odd_sizes(sides: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    """Which of these sqrt(width * height) lie beyond three interquartile ranges."""
+    q1, q3 = np.percentile(sides, [25, 75])
+    low, high = q1 - 3 * (q3 - q1), q3 + 3 * (q3 - q1)
+    score = 1 - np.clip(np.abs(sides - (low + high) / 2) / (high - low), 0, 1)
+    return np.asarray(score < 0.5)
+
+
+def clears_thresholds(rgb: npt.NDArray[np.uint8]) -> bool:
+    """Whether no issue is near: every score at least `MARGIN` times its threshold."""
+    values = scores(rgb)
+    return not is_gray(rgb) and all(values[n] >= MARGIN * t for n, t in THRESHOLDS.items())
+
+
+@dataclass
+class Looks:
+    """The images admitted so far: their hashes and small views, in all eight orientations."""
+
+    hashes: list[npt.NDArray[np.bool_]] = field(default_factory=list)
+    views: list[npt.NDArray[np.float64]] = field(default_factory=list)
+
+    def admit(self, rgb: npt.NDArray[np.uint8]) -> bool:
+        """Take the image in, unless it is near one taken before."""
+        gray = Image.fromarray(rgb).convert("L")
+        small = np.asarray(gray.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
+        hashes = np.stack([_hash(turn) for turn in _turns(small)])
+        views = np.stack([_view(turn) for turn in _turns(small)])
+        if self.hashes:
+            nearest = (hashes[:, None] != np.stack(self.hashes)).sum(axis=2).min()
+            likest = (views @ np.stack(self.views).T).max()
+            if nearest < MIN_DISTANCE or likest > MAX_CORRELATION:
+                return False
+        self.hashes.append(hashes[0])
+        self.views.append(views[0])
+        return True
+
+
+def _turns(small: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:
+    return [np.rot90(side, k) for side in (small, small.T) for k in range(4)]
+
+
+def _hash(small: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
+    low = dctn(small)[:8, :8]
+    return np.asarray(low > np.median(low)).ravel()
+
+
+def _view(small: npt.NDArray[np.float64]) -> npt.NDArray[np.float64]:
+    """Mean 0 and length 1: the dot product of two views is their correlation."""
+    centred = (small - small.mean()).ravel()
+    return np.asarray(centred / (float(np.linalg.norm(centred)) or 1.0))
