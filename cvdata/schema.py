@@ -150,6 +150,24 @@ CLASS_PROFILE = pa.schema(
 """A class's mean and standard deviation of one field, and its likeness: 1 − variance within the
 class / variance in the dataset; 1 is all alike, 0 as varied as the dataset, below 0 more."""
 
+CONFLICTS = pa.schema(
+    [
+        *_KEY,
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("group_id", ID, nullable=False),
+        pa.field("kind", pa.string(), nullable=False),
+        pa.field("value", pa.string()),
+        pa.field("majority", pa.string()),
+        pa.field("is_majority", pa.bool_(), nullable=False),
+    ]
+)
+"""Duplicates that disagree: every image of such a group, a row per `kind` (`label` or `boxes`).
+`value` is its label, or its boxes' labels and counts; `majority` the commonest of the group, null
+in a tie."""
+
+SPLITS = pa.schema([*_KEY, pa.field("split", pa.string(), nullable=False)])
+"""The split that each image was given; once written it never moves."""
+
 _LIST = re.compile(r"^(?P<base>[a-z0-9]+)\[(?P<n>\d+)\]$")
 
 
