@@ -25,17 +25,24 @@ class Finding:
 
 
 def findings(data: ReportInput) -> list[Finding]:
-    """Errors, then issues, each the most frequent first; only what occurs."""
-    bad = [
-        Finding(heading(code) if code in PARTIAL else f"Not read: {words}", n, f"error-{code}")
+    """What could not be read, what was read in part, then issues; the most frequent first."""
+    failed = unread(data)
+    bad = [Finding("Not read", failed, "errors")] if failed else []
+    bad += [
+        Finding(heading(code), n, f"error-{code}")
         for code, n in ranked(data.errors)
-        for words in [heading(code).lower()]
+        if code in PARTIAL
     ]
     rows = flagged_rows(data)
     return bad + [
         Finding(heading(issue), n, f"issue-{issue}", tuple(r["image_id"] for r in rows[issue]))
         for issue, n in ranked(issue_counts(data))
     ]
+
+
+def unread(data: ReportInput) -> int:
+    """Images without facts."""
+    return sum(n for code, n in data.errors.items() if code not in PARTIAL)
 
 
 def ranked(counts: Mapping[str, int]) -> list[tuple[str, int]]:

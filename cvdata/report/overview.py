@@ -2,7 +2,7 @@
 
 from cvdata.report.display import NONE, count, heading, name, number, plural, share, size
 from cvdata.report.facts import POOLED, Facts
-from cvdata.report.findings import PARTIAL, findings, flagged_images, issue_counts, ranked
+from cvdata.report.findings import findings, flagged_images, issue_counts, ranked, unread
 from cvdata.report.inputs import ReportInput
 from cvdata.report.section import Section, fill
 from cvdata.report.thumbnail import Album
@@ -33,7 +33,7 @@ def overview(data: ReportInput) -> list[Section]:
     html = fill(
         "overview.html",
         lede=_lede(data),
-        terms=[("ok", data.n_ok), *ranked(data.errors)],
+        terms=[("", "ok", data.n_ok), *((f"error-{c}", c, n) for c, n in ranked(data.errors))],
         n_records=data.n_records,
         missing=data.n_records - data.n_ok - sum(data.errors.values()),
         findings=rows,
@@ -48,7 +48,7 @@ def _lede(data: ReportInput) -> str:
     if not data.n_records:
         return "No images were found: there is nothing to report yet."
     images = plural(data.n_records, "image")
-    failed = sum(n for code, n in data.errors.items() if code not in PARTIAL)
+    failed = unread(data)
     if failed:
         part = share(failed, data.n_records)
         read = f"{images}, of which {count(failed)} ({part}) could not be read."

@@ -84,10 +84,18 @@ def test_a_cut_gallery_says_so(data: ReportInput) -> None:
 
 def test_findings_count_what_the_tables_count(data: ReportInput) -> None:
     told = {finding.anchor: finding.n for finding in findings(data)}
-    for code, n in data.errors.items():
-        assert told.pop(f"error-{code}") == n
+    assert told.pop("errors") == sum(data.errors.values()) == 2
     names = {note.name for note in data.issue_notes if not note.is_error}
     assert told == {f"issue-{k}": n for k, n in data.issue_counts.items() if k in names and n}
+
+
+def test_an_image_that_lacks_a_measure_was_read(data: ReportInput) -> None:
+    errors = {**data.errors, "measure_failed": 5}
+    partly = dataclasses.replace(data, errors=errors, n_records=data.n_records + 5)
+    told = {finding.anchor: finding.n for finding in findings(partly)}
+    assert told["errors"] == 2
+    assert told["error-measure_failed"] == 5
+    assert "of which 2 (" in overview(partly)[0].html
 
 
 def test_images_are_counted_once_however_many_issues_they_have(data: ReportInput) -> None:
