@@ -51,7 +51,7 @@ _AMOUNTS = {
 
 
 def make_sample(directory: Path, *, seed: int = 0, size: Size = "full") -> Truth:
-    """Make the sample in `directory`: <split>/<class>/<file>, truth.json, boxes.json, CREDITS.txt.
+    """Make the sample in `directory`: <split>/<class>/<file>, truth.json, boxes/, CREDITS.txt.
 
     About 510 files with size "full", 230 with "small". The same seed, size and library versions
     give the same bytes, names and times anywhere. A folder that holds this sample already stays
@@ -85,6 +85,7 @@ def _make(directory: Path, seed: int, size: Size) -> Truth:
     tree = _planted(seed, _AMOUNTS[size])
     skipped = tree.write(directory)
     boxes = _boxes(tree)
+    (directory / BOXES_NAME).parent.mkdir()
     (directory / BOXES_NAME).write_text(boxes.document, encoding="utf-8")
     (directory / CREDITS_NAME).write_text(_credits(), encoding="utf-8")
     issues = tree.issues | tree.error_issues()

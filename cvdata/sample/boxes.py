@@ -1,11 +1,12 @@
-"""boxes.json: where the coins are, as COCO annotations, with a few planted flaws."""
+"""boxes/coins.json: where the coins are, as COCO annotations, with a few planted flaws."""
 
 import json
 from dataclasses import dataclass
 
 from cvdata.sample.tree import Entry
 
-BOXES_NAME = "boxes.json"
+BOXES_NAME = "boxes/coins.json"
+"""In a folder of its own: beside the images it would make the sample a COCO dataset."""
 
 COINS = (
     (305, 16, 365, 72), (132, 28, 179, 74), (192, 30, 240, 73), (255, 34, 297, 72),

@@ -116,9 +116,7 @@ def _odd_aspect_ratio(image: Image.Image, variant: int, rng: np.random.Generator
 
 def _grayscale(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes:
     gray = image.convert("L")
-    if variant % 3 == 2:
-        return png(gray.convert("RGB"))
-    return jpeg(gray if variant % 3 == 0 else gray.convert("RGB"))
+    return jpeg(gray if variant % 2 == 0 else gray.convert("RGB"))
 
 
 def _clipped(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes:

@@ -91,7 +91,6 @@ BAD = (
     Bad("text.jpg", ErrorCode.NOT_AN_IMAGE, _bytes(b"This was meant to be a photograph.\n")),
     Bad("page.png", ErrorCode.NOT_AN_IMAGE, _bytes(_HTML)),
     Bad("garbage.jpg", ErrorCode.NOT_AN_IMAGE, _bytes(_GARBAGE)),
-    Bad("zeros.png", ErrorCode.NOT_AN_IMAGE, _bytes(bytes(4_096))),
     Bad("drawing_svg.png", ErrorCode.FORMAT_DENIED, _bytes(_SVG)),
     Bad("figure_eps.jpg", ErrorCode.FORMAT_DENIED, _bytes(_EPS)),
     Bad("paper_pdf.jpg", ErrorCode.FORMAT_DENIED, _bytes(_PDF)),

@@ -77,9 +77,26 @@ def odd_sizes(sides: npt.NDArray[np.float64]) -> npt.NDArray[np.bool_]:
 
 
 def clears_thresholds(rgb: npt.NDArray[np.uint8]) -> bool:
-    """Whether no issue is near: every score at least `MARGIN` times its threshold."""
+    """Whether no issue is near: every score at least `MARGIN` times its threshold.
+
+    Nor is it gray, clipped by more than a third, or of one colour along an edge as borders are.
+    """
     values = scores(rgb)
-    return not is_gray(rgb) and all(values[n] >= MARGIN * t for n, t in THRESHOLDS.items())
+    is_clear = all(values[n] >= MARGIN * limit for n, limit in THRESHOLDS.items())
+    return is_clear and not (is_gray(rgb) or clipped_share(rgb) > 1 / 3 or has_plain_edge(rgb))
+
+
+def clipped_share(rgb: npt.NDArray[np.uint8]) -> float:
+    """Share of pixels that are black or white in gray, 0..1."""
+    gray = np.asarray(Image.fromarray(np.ascontiguousarray(rgb)).convert("L"))
+    return float(((gray == 0) | (gray == 255)).mean())
+
+
+def has_plain_edge(rgb: npt.NDArray[np.uint8], spread: int = 12) -> bool:
+    """Whether a strip along an edge, 4 % deep, is within `spread` of its outermost line's mean."""
+    sides = (rgb, rgb[::-1], rgb.swapaxes(0, 1), rgb.swapaxes(0, 1)[::-1])
+    strips = [side[: max(1, len(side) // 25)] for side in sides]
+    return any(float(np.abs(s - s[0].mean(axis=0)).max()) <= spread for s in strips)
 
 
 @dataclass

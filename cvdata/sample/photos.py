@@ -65,8 +65,8 @@ def _skimage(name: str, file: str, cell: int, credit: str, tone: Tone | None = N
 
 
 PHOTOS = (
-    _skimage("stars", "hubble_deep_field.jpg", 124, f"Hubble eXtreme Deep Field: {_NASA}"),
-    _skimage("tissue", "ihc.png", 102, f"CMMI, Gosselies: {_FREE}"),
+    _skimage("stars", "hubble_deep_field.jpg", 110, f"Hubble eXtreme Deep Field: {_NASA}"),
+    _skimage("tissue", "ihc.png", 85, f"CMMI, Gosselies: {_FREE}"),
     Photo(
         "admiral",
         "matplotlib",
@@ -83,7 +83,7 @@ PHOTOS = (
         f"danielbuechele, flickr.com/photos/danielbuechele/6061409035: {_CC_BY}",
     ),
     _skimage(
-        "grass", "grass.png", 102, "Linolafett: CC0", ((10, 26, 8), (92, 134, 58), (228, 240, 196))
+        "grass", "grass.png", 85, "Linolafett: CC0", ((10, 26, 8), (92, 134, 58), (228, 240, 196))
     ),
     _skimage(
         "gravel",
@@ -121,7 +121,7 @@ PHOTOS = (
         f"Brooklyn Museum: {_FREE}",
         ((26, 20, 8), (134, 112, 66), (248, 236, 196)),
     ),
-    _skimage("retina", "retina.jpg", 200, "Mikael Haggstrom: CC0"),
+    _skimage("retina", "retina.jpg", 176, "Mikael Haggstrom: CC0"),
     _skimage("moon", "moon.png", 128, _NASA, ((6, 8, 20), (108, 114, 138), (240, 244, 255))),
     _skimage("cat", "chelsea.png", 90, "Chelsea, by Stefan van der Walt: CC0"),
     _skimage("rocket", "rocket.jpg", 106, "SpaceX: public domain"),

@@ -16,7 +16,7 @@ from cvdata.sample.photos import PHOTOS, Tile, generator
 from cvdata.sample.tree import Entry, Pixels, Tree
 
 BOXED = "coins"
-"""The class that boxes.json describes: its tiles stay as they are."""
+"""The class that boxes/coins.json describes: its tiles stay as they are."""
 
 SPLITS = (*("train", "val", "test"), *["train"] * 5, "val", "train", "test", *["train"] * 3)
 LEAKS = (

@@ -73,7 +73,7 @@ class Truth:
     `issues` are the files in which an issue was planted. `expected_flags` are, for the issues
     that a definition decides exactly, all files that have it, planted or by the way. `errors` are
     the codes of the files that cannot be read. `leaks` are all pairs of a group that lie in
-    different splits. `box_errors` are the images of boxes.json by the flaw of a box. `skipped`
+    different splits. `box_errors` are the images of boxes/coins.json by the flaw of a box. `skipped`
     are the names that this file system refused, with its reason.
     """
 
@@ -154,7 +154,7 @@ _EXPLAINED = {
     "refused": "bombs, other formats, a link: not read on purpose",
     "truncated": "cut short",
     "wrong_extension": "the name says another format",
-    "tiny_object": "a box of a few pixels in boxes.json",
+    "tiny_object": "a box of a few pixels in boxes/coins.json",
     "box_outside": "a box reaches over the edge",
     "box_empty": "a box without area",
     "box_duplicate": "an object boxed twice",
