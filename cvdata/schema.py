@@ -3,7 +3,10 @@
 import hashlib
 import re
 
+import numpy as np
+import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cvdata.errors import ConfigError
 
@@ -191,3 +194,11 @@ def image_id(source: str, key: bytes) -> bytes:
     """The 16-byte id: blake2b-128 of (source name, raw key), length-prefixed so none collide."""
     name = source.encode()
     return hashlib.blake2b(len(name).to_bytes(4, "big") + name + key, digest_size=16).digest()
+
+
+def id_ranks(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
+    """Place of each id in byte order; (N,) int64."""
+    order = np.asarray(pc.sort_indices(ids.cast(pa.binary())))
+    ranks = np.empty(len(order), np.int64)
+    ranks[order] = np.arange(len(order))
+    return ranks

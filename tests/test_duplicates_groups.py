@@ -7,9 +7,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from cvdata.duplicates import groups
-from cvdata.duplicates.groups import Neighbors
 from cvdata.errors import ConfigError
 from cvdata.kernels import hamming
+from cvdata.kernels.graph import Neighbors
 
 Edges = dict[tuple[int, int], float]
 

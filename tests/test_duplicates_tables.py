@@ -11,9 +11,10 @@ from hypothesis import strategies as st
 
 from cvdata import schema
 from cvdata.duplicates import candidates, groups, history, tables
-from cvdata.duplicates.groups import Neighbors, Stars
+from cvdata.duplicates.groups import Stars
 from cvdata.errors import ConfigError
 from cvdata.kernels import hamming
+from cvdata.kernels.graph import Neighbors
 
 
 def images_of(ids: list[int], revision: str = "1") -> pa.Table:

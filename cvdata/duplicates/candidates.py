@@ -12,11 +12,11 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.duplicates.groups import F32, I32, Neighbors
 from cvdata.errors import ConfigError
 from cvdata.index import Recall, RecallTarget, range_pairs
 from cvdata.kernels import hamming
 from cvdata.kernels.dihedral import dihedral_pairs
+from cvdata.kernels.graph import F32, I32, Neighbors
 from cvdata.kernels.neighbors import unit_rows
 
 METHODS = ("exact_sha256", "exact_pixels", "perceptual", "dihedral", "semantic", "any")

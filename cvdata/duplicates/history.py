@@ -8,7 +8,8 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata import schema
-from cvdata.duplicates.groups import F32, I64, Neighbors, Stars, star
+from cvdata.duplicates.groups import Stars, star
+from cvdata.kernels.graph import F32, I64, Neighbors
 
 SUCCESSIONS = pa.schema(
     [

@@ -9,8 +9,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata import schema
-from cvdata.duplicates.groups import Neighbors, Stars
+from cvdata.duplicates.groups import Stars
 from cvdata.errors import ConfigError
+from cvdata.kernels.graph import Neighbors
 
 SELECTION = pa.schema(
     [
@@ -20,14 +21,6 @@ SELECTION = pa.schema(
         pa.field("reason", pa.string()),
     ]
 )
-
-
-def id_ranks(ids: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.int64]:
-    """Place of each id in their byte order; (N,) int64."""
-    order = np.asarray(pc.sort_indices(ids.cast(pa.binary())))
-    ranks = np.empty(len(order), np.int64)
-    ranks[order] = np.arange(len(order))
-    return ranks
 
 
 def pairs_table(
@@ -42,7 +35,7 @@ def pairs_table(
     """
     if neighbors.n_units != len(ids):
         raise ConfigError("pairs_table takes pairs of rows: call expanded() on units first")
-    ranks = id_ranks(ids)
+    ranks = schema.id_ranks(ids)
     a, b = neighbors.a, neighbors.b
     swapped = ranks[a] > ranks[b]
     low, high = np.where(swapped, b, a), np.where(swapped, a, b)
@@ -71,7 +64,7 @@ def duplicates_table(method: str, images: pa.Table, stars: Stars) -> pa.Table:
     `images` has image_id and revision, one row per row of the cover.
     """
     ids = images.column("image_id")
-    ranks = id_ranks(ids)
+    ranks = schema.id_ranks(ids)
     n = len(ids)
     sizes = np.bincount(stars.keeper, minlength=n)
     rows = np.flatnonzero(sizes[stars.keeper] > 1)
