@@ -60,25 +60,27 @@ class Runner:
         return results
 
     def _measure(self, prepared: Sequence[Prepared]) -> list[Result]:
-        """Do real work in growing batches until growth no longer pays; sets `batch_size`."""
+        """Do real work in growing batches until growth no longer pays; sets `batch_size`.
+
+        It stops after two doublings in a row that gained nothing: one may have been disturbed.
+        """
         results = self._run(prepared[:1])
-        size, best, rate = 1, 1, 0.0
-        while len(results) < len(prepared) and size <= self.largest:
+        size, best, rate, n_misses = 1, 1, 0.0, 0
+        while len(results) + size <= len(prepared) and self.batch_size is None:
             part = prepared[len(results) : len(results) + size]
-            n_halvings, began = self.n_halvings, self.clock()
+            began = self.clock()
             results += self._run(part)
-            found = len(part) / max(self.clock() - began, 1e-9)
-            if self.n_halvings > n_halvings:
-                break
-            if len(part) < size:
-                return results
-            if found < rate * GAIN:
+            found = size / max(self.clock() - began, 1e-9)
+            if found >= rate * GAIN:
+                best, rate, n_misses = size, found, 0
+            else:
+                n_misses += 1
+            size *= 2
+            if self.batch_size is None and (n_misses == 2 or size > self.largest):
                 self.batch_size = best
-                break
-            best, rate, size = size, found, size * 2
-        else:
-            if size > self.largest:
-                self.batch_size = self.largest
+        if self.batch_size is None:
+            # Too few images to tell: the rest in one batch, and the next call measures again.
+            results += self._run(prepared[len(results) :]) if len(results) < len(prepared) else []
         return results
 
     def _run(self, prepared: Sequence[Prepared]) -> list[Result]:

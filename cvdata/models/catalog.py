@@ -40,6 +40,36 @@ MODELS: tuple[Entry, ...] = (
         "cvdata.models.from_torchvision:mobilenet_v2",
         speed=260,
     ),
+    Entry(
+        "efficientnet_lite0",
+        (Task.EMBED, Task.CLASSIFY),
+        "EfficientNet-Lite0, ImageNet-1k (network of timm, weights of a Python package)",
+        "224 x 224, middle of 256",
+        1280,
+        "Apache-2.0",
+        "cvdata.models.from_timm:efficientnet_lite0",
+        extra="timm",
+    ),
+    Entry(
+        "open_nsfw",
+        (Task.CLASSIFY,),
+        "Yahoo's Open NSFW (ResNet-50 thin): probabilities of sfw and nsfw",
+        "224 x 224, middle of 256, through a JPEG",
+        None,
+        "BSD-2-Clause (weights)",
+        "cvdata.models.packages:open_nsfw",
+        extra="nsfw",
+    ),
+    Entry(
+        "rapidocr",
+        (Task.OCR,),
+        "RapidOCR (PP-OCR): words, their boxes and scores",
+        "longest side at most 2,000",
+        None,
+        "Apache-2.0",
+        "cvdata.models.packages:rapid_ocr",
+        extra="ocr",
+    ),
 )
 
 DEFAULT = "mobilenet_v2"
@@ -47,6 +77,7 @@ DEFAULT = "mobilenet_v2"
 
 FAMILIES: Mapping[str, str] = {
     "torchvision": "cvdata.models.from_torchvision:torchvision_model",
+    "timm": "cvdata.models.from_timm:timm_model",
     "onnx": "cvdata.models.outside:onnx_model",
     "exported": "cvdata.models.outside:exported_model",
 }

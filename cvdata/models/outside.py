@@ -21,10 +21,11 @@ class Outside:
     """How an outside model takes pictures and what it gives: the `parameters` of its options.
 
     `resize` is one of crop, letterbox, stretch (to `height` x `width`), short_side, none.
-    Pixels reach a float input as (v / 255 - mean) / std, in `channels` rgb or bgr order; a uint8
-    input takes them as they are. `layout`, `iou`, `is_relative` are a detector's (see
-    `decoding.Detections`); `dimension` an encoder's; `is_logits` a classifier's; `peak` an image
-    model's brightest value. `outputs` names those to use where the model has more.
+    Pixels reach a float input as (v / 255 - mean) / std, channels, `mean` and `std` in the order
+    of `channels`, rgb or bgr; a uint8 input takes them as they are. `layout`, `iou`,
+    `is_relative` are a detector's (see `decoding.Detections`); `dimension` an encoder's;
+    `is_logits` a classifier's; `peak` an image model's brightest value. `outputs` names those to
+    use where the model has more.
     """
 
     resize: str = "stretch"

@@ -78,6 +78,21 @@ class ConvClassifier(nn.Module):
         return _unit(grid.mean(dim=(2, 3))), torch.softmax(logits.float(), dim=1)
 
 
+class Headed(nn.Module):
+    """The same for a timm model, which names its own head."""
+
+    def __init__(self, pixels: Pixels, model: Any) -> None:
+        super().__init__()
+        self.pixels, self.model = pixels, model
+
+    def forward(self, images: torch.Tensor) -> tuple[torch.Tensor, torch.Tensor]:
+        """One pass gives both."""
+        grid = self.model.forward_features(self.pixels(images))
+        features = self.model.forward_head(grid, pre_logits=True)
+        logits = self.model.get_classifier()(features)
+        return _unit(features.flatten(1)), torch.softmax(logits.float(), dim=1)
+
+
 class DetectorInput(nn.Module):
     """uint8 HWC pictures of any size -> torchvision's detectors, which take floats in [0, 1]."""
 
@@ -144,11 +159,15 @@ def split_head(model: nn.Module) -> tuple[nn.Module, nn.Linear]:
 
 
 def load_state(
-    model: nn.Module, path: Path, rename: Callable[[str], str] = lambda key: key
+    model: nn.Module,
+    path: Path,
+    rename: Callable[[str], str] = lambda key: key,
+    is_positional: bool = False,
 ) -> None:
     """Load a state dict (`.pth` with `weights_only=True`, or `.safetensors`), every key matched.
 
-    Counters that only training reads (`num_batches_tracked`) may be absent.
+    Counters that only training reads (`num_batches_tracked`) may be absent. With `is_positional`
+    the file's n-th tensor is the model's n-th: for a file whose names are another library's.
     """
     state: Any
     if path.suffix == ".safetensors":
@@ -158,8 +177,11 @@ def load_state(
     if isinstance(state.get("state_dict"), dict):
         state = state["state_dict"]
     # In place: an ordered dict carries the version notes that loading reads.
-    for key in list(state):
-        state[rename(key)] = state.pop(key)
+    names = list(model.state_dict()) if is_positional else [rename(key) for key in state]
+    if len(names) != len(state):
+        raise ConfigError(f"{path} has {len(state)} tensors, {type(model).__name__} {len(names)}")
+    for key, name in zip(list(state), names, strict=True):
+        state[name] = state.pop(key)
     missing, unexpected = model.load_state_dict(state, strict=False)
     missing = [key for key in missing if not key.endswith("num_batches_tracked")]
     if missing or unexpected:
@@ -228,4 +250,4 @@ def _safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise ConfigError(
             f"{path} needs the package safetensors (pip install 'cvdata[timm]')"
         ) from None
-    return load_file(path)  # type: ignore[no-any-return]
+    return load_file(path)

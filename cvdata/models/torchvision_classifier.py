@@ -17,6 +17,9 @@ _FLAGS = {
 """What these builders need for their state dicts to fit."""
 
 
+LICENCE = "BSD-3-Clause (torchvision); its weights under the terms of their data sets"
+
+
 @dataclass(frozen=True)
 class TorchvisionClassifier:
     """A classification builder with weights, or seeded random numbers where there are none.
@@ -31,6 +34,7 @@ class TorchvisionClassifier:
     normalise: Normalise = IMAGENET
     n_classes: int = 1000
     seed: int = 0
+    licence: str = LICENCE
 
     @property
     def identity(self) -> str:
