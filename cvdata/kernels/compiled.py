@@ -1,7 +1,7 @@
 """Python functions compiled by numba at first use, cached on disk, importable without numba."""
 
 from collections.abc import Callable, Iterator
-from functools import update_wrapper
+from functools import partial, update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -31,10 +31,17 @@ class Kernel(Generic[P, R]):
         """The native function, from numba's cache where it lies there."""
         import numba
 
-        decorate = numba.njit(
-            self.signature, cache=True, nogil=True, error_model="numpy", boundscheck=False
+        jit: Any = partial(
+            numba.njit, self.signature, nogil=True, error_model="numpy", boundscheck=False
         )
-        native: Callable[P, R] = decorate(self.function)
+        native: Callable[P, R]
+        try:
+            native = jit(cache=True)(self.function)
+        except RuntimeError as error:
+            if "no locator available" not in str(error):
+                raise
+            # nowhere to keep machine code: every process compiles for itself
+            native = jit()(self.function)
         self._native = native
         return native
 

@@ -1,5 +1,6 @@
 """Kernels compile at first use, take read-only arrays, and are cheap to import."""
 
+import os
 import subprocess
 import sys
 
@@ -33,3 +34,13 @@ def test_read_only_pixels_are_taken() -> None:
         plane.setflags(write=False)
     assert not pixels.to_gray(planes).any()
     assert pixels.scan_pixels(rgb).luma[0] == 12
+
+
+def test_without_a_place_for_the_cache_kernels_compile_all_the_same() -> None:
+    code = (
+        "import numpy as np; from cvdata.kernels import exposure; "
+        "assert exposure.mean(np.array([1, 0, 3], np.uint32)) == 1.5"
+    )
+    nowhere = os.environ | {"NUMBA_CACHE_LOCATOR_CLASSES": "UserProvidedCacheLocator"}
+    nowhere.pop("NUMBA_CACHE_DIR", None)
+    subprocess.run([sys.executable, "-c", code], check=True, env=nowhere)
