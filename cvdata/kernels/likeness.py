@@ -8,7 +8,7 @@ import cv2
 import numpy as np
 import numpy.typing as npt
 
-from cvdata.kernels.poses import F32, F64, laid_over
+from cvdata.kernels.poses import F32, F64, is_unmoved, laid_over
 
 Bool = npt.NDArray[np.bool_]
 
@@ -81,18 +81,30 @@ def compare(a: F32, b: F32, pose: F64, window: int) -> Comparison:
     elif zoom < 0.95:
         a = _blurred(a, 1 / zoom)
     warped, overlap = laid_over(b, pose)
-    # half a window, and the reach of the blurs: what lies outside must not leak in
-    inner = np.ones((window + 6, window + 6), np.uint8)
+    # half a window; where the frame was moved, the reach of the blurs too: nothing leaks in
+    reach = window if is_unmoved(pose) else window + 6
+    inner = np.ones((reach, reach), np.uint8)
     edge = cv2.BORDER_CONSTANT
     overlap = cv2.erode(overlap.astype(np.uint8), inner, borderType=edge, borderValue=0) > 0
     if not overlap.any():
         nothing = np.zeros_like(a)
         return Comparison(nothing, nothing, a, warped, overlap)
-    # the stronger contrast is the target: fitting down would call any two flat things alike
-    if float(a[overlap].std()) < float(warped[overlap].std()):
+    if _is_source(a[overlap], warped[overlap]):
         a, warped = warped, a
     fitted = _fitted(warped, a, overlap)
     return Comparison(*_likeness(a, fitted, window), a, fitted, overlap)
+
+
+def _is_source(a: F32, b: F32) -> bool:
+    """Whether a is to be brought to the tones of b, and not b to those of a.
+
+    The clipped image is the target, as clipping cannot be undone; else the one of stronger
+    contrast, as fitting down would call any two flat things alike.
+    """
+    clipped_a, clipped_b = (float(((x > 250) | (x < 5)).mean()) for x in (a, b))
+    if abs(clipped_a - clipped_b) > 0.02:
+        return clipped_b > clipped_a
+    return float(a.std()) < float(b.std())
 
 
 def _blurred(image: F32, zoom: float) -> F32:

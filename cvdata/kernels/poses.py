@@ -115,6 +115,11 @@ def is_plausible(pose: F64) -> bool:
     return fits and _seen(pose) > 0.6
 
 
+def is_unmoved(pose: F64) -> bool:
+    """Whether a pose is a mere mirror or turn, to 1 % of the side."""
+    return any(float(np.abs(pose - mirror_pose(k)).max()) < 0.02 for k in range(8))
+
+
 def _seen(pose: F64) -> float:
     """Share of the one image that is seen in the other, whichever share is larger."""
     return float(max(_share(pose), _share(np.linalg.inv(pose))))

@@ -35,7 +35,7 @@ class VerifyOptions:
     min_agreement: float = 0.5
     min_ssim: float = 0.7
     max_changed: float = 0.3
-    max_region: float = 0.003
+    max_region: float = 0.002
     max_overlay: float = 0.3
     features: bool = False
 
