@@ -14,6 +14,7 @@ JOBS = {
     "ingest": "list a source: any format -> records",
     "scan": "fetch and decode each image once: facts, checksums, hashes",
     "eda": "measures -> issues and summary, in seconds",
+    "dedup": "measures -> exact, perceptual and semantic copies, groups, leaks",
     "report": "tables -> one self-contained report.html",
 }
 TOOL_NAMES = {

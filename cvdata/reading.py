@@ -51,6 +51,18 @@ def read(
     return _sorted(rows.filter(pa.array(kept)), names)
 
 
+def read_all(store: Store, head: Commit, name: str) -> pa.Table:
+    """See `Workspace.read_all`."""
+    (state,) = _states(head, name)
+    return read_columns(store, state.parts, _schema(store, state))
+
+
+def columns(store: Store, head: Commit, name: str) -> list[str]:
+    """Columns of a table; those of all sets of `measures`."""
+    schemas = [_schema(store, state) for state in _states(head, name)]
+    return list(dict.fromkeys(n for schema in schemas for n in schema.names))
+
+
 def id_ranges(head: Commit, rows: int) -> list[IdRange]:
     """Ranges of image_id with about `rows` records each: ids are digests, so they spread evenly."""
     total = table_rows(head).get("records", 0)

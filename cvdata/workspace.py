@@ -94,6 +94,14 @@ class Workspace:
         """
         return reading.read(self.store, self.head, name, columns, id_range)
 
+    def read_all(self, name: str) -> pa.Table:
+        """The rows of a table as they were committed, those of gone images too."""
+        return reading.read_all(self.store, self.head, name)
+
+    def columns(self, name: str) -> list[str]:
+        """Columns of a table."""
+        return reading.columns(self.store, self.head, name)
+
     def ranges(self, rows: int = 262_144) -> list[tuple[bytes, bytes | None]]:
         """Ranges of image_id that hold about `rows` records each, for reading piece by piece."""
         return reading.id_ranges(self.head, rows)

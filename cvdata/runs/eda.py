@@ -83,7 +83,7 @@ def explore(change: Change, engine: EngineConfig, settings: IssueSettings) -> Fo
         labels = TableReader(change.store.url, head.seq, {"records": RECORD_COLUMNS})
         groups = fold(session, GroupFold(), labels, ranges)
         summarize = Summarize(groups)
-        wide = {"measures": _measured(workspace), "records": RECORD_COLUMNS}
+        wide = {"measures": _facts(workspace), "records": RECORD_COLUMNS}
         spec = PartSpec("issues", digest(schema.ISSUES.serialize()), schema.ISSUES)
         work = EdaRange(
             TableReader(change.store.url, head.seq, wide),
@@ -98,7 +98,7 @@ def explore(change: Change, engine: EngineConfig, settings: IssueSettings) -> Fo
             acc = summarize.merge(acc, state)
             parts.extend([part] if part else [])
     thresholds = {issue.name: issue.threshold for issue in settings.issues()}
-    meta = {**_origin(head), "settings": _settings(settings), "thresholds": thresholds}
+    meta = {**origin(head), "settings": _settings(settings), "thresholds": thresholds}
     parts.sort(key=lambda p: p.path)
     issues = TableState(spec.fingerprint, tuple(parts), meta)
     change.put_state("issues", issues)
@@ -107,7 +107,7 @@ def explore(change: Change, engine: EngineConfig, settings: IssueSettings) -> Fo
 
 def publish(change: Change, tables: SummaryTables) -> None:
     """Write the summary as tables and as JSON."""
-    meta = _origin(change.base)
+    meta = origin(change.base)
     for name, rows, columns in (
         ("summary", tables.summary, schema.SUMMARY),
         ("counts", tables.counts, schema.COUNTS),
@@ -124,7 +124,7 @@ def publish(change: Change, tables: SummaryTables) -> None:
 def is_current(head: Commit, settings: IssueSettings) -> bool:
     """Whether the committed issues and summary are those of these measures and settings."""
     state = head.tables.get("issues")
-    wanted = {"inputs": _origin(head)["inputs"], "settings": _settings(settings)}
+    wanted = {"inputs": origin(head)["inputs"], "settings": _settings(settings)}
     return state is not None and all(state.meta.get(k) == v for k, v in wanted.items())
 
 
@@ -132,23 +132,23 @@ def _settings(settings: IssueSettings) -> dict[str, Any]:
     return {"version": EDA_VERSION, **settings.model_dump(mode="json")}
 
 
-def _origin(head: Commit) -> dict[str, Any]:
+def origin(head: Commit) -> dict[str, Any]:
     """What the tables were computed from: a commit, and a digest that shows when it is stale."""
     parts = [p for n, s in head.tables.items() if n.startswith("measures/") for p in s.parts]
     inputs = parts_digest([*parts, *head.tables["records"].parts])
     return {"computed_from": head.seq, "inputs": inputs}
 
 
-def _measured(workspace: Workspace) -> list[str]:
-    first = workspace.ranges(1 << 62)[0][0]
-    return list(workspace.read("measures", id_range=(first, first)).column_names[2:])
+def _facts(workspace: Workspace) -> list[str]:
+    keys = ("image_id", "revision")
+    return [name for name in workspace.columns("measures") if name not in keys]
 
 
 def _reader(
     head: Commit, store: Store, columns: dict[str, list[str]], workspace: Workspace
 ) -> TableReader:
     """A reader of those columns that the measures have."""
-    known = set(_measured(workspace))
+    known = set(workspace.columns("measures"))
     kept = {name: [c for c in cs if c in known] for name, cs in columns.items()}
     return TableReader(store.url, head.seq, kept)
 

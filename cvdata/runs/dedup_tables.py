@@ -1,0 +1,153 @@
+"""What a deduplication publishes: pairs, duplicates, leaks, conflicts, and figures in words."""
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+
+from cvdata import schema
+from cvdata.commits import Commit
+from cvdata.duplicates.candidates import Candidates, expanded, joined
+from cvdata.duplicates.groups import connected
+from cvdata.duplicates.history import SUCCESSIONS, history_of, successions
+from cvdata.duplicates.tables import duplicates_table, pairs_table
+from cvdata.kernels.graph import Neighbors
+from cvdata.leaks import conflicts_table, leaks_table
+from cvdata.runs.components import Images
+from cvdata.runs.dedup import Cover
+from cvdata.runs.eda import origin
+from cvdata.workspace import Change, Workspace
+
+DEDUPLICATED = pa.schema([schema.ISSUES.field("image_id"), schema.ISSUES.field("revision")])
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """The tables of one run and its figures."""
+
+    pairs: pa.Table
+    duplicates: pa.Table
+    leaks: pa.Table
+    conflicts: pa.Table
+    successions: pa.Table
+    figures: Mapping[str, Any]
+
+
+def tables_of(
+    workspace: Workspace, images: Images, found: Mapping[str, Candidates], cover: Cover
+) -> Outcome:
+    """Everything as tables, sorted, and the figures by method."""
+    plain = {m: expanded(c.neighbors) for m, c in found.items()}
+    radii = {m: c.radius or 1e-9 for m, c in found.items()}
+    copies = Neighbors.of_rows(len(images), [], [], [])
+    plain["any"] = joined(copies, [(plain[m], radii[m]) for m in found])
+    ids = images.table["image_id"]
+    pairs, duplicates, leaks, figures = [], [], [], {}
+    for method, neighbors in plain.items():
+        verdicts = _verdicts(neighbors, cover)
+        if method != "any":
+            pairs.append(_with_verdicts(method, ids, neighbors, verdicts))
+        standing = _standing(neighbors, verdicts)
+        duplicates.append(duplicates_table(method, images.table, cover.stars[method]))
+        leaks.append(leaks_table(method, images.table, standing))
+        figures[method] = _figures(method, images, neighbors, cover, found)
+    all_duplicates = pa.concat_tables(duplicates)
+    records = workspace.read("records", ["image_id", "label", "boxes"])
+    return Outcome(
+        pa.concat_tables([schema.PAIRS.empty_table(), *pairs]),
+        all_duplicates,
+        pa.concat_tables([schema.LEAKS.empty_table(), *leaks]),
+        conflicts_table(all_duplicates, records),
+        _successions(workspace, images, cover),
+        {
+            "methods": figures,
+            "n_images": len(images),
+            "n_verified": len(cover.verdicts),
+            "n_turned_down": sum(not v for v in cover.verdicts.values()),
+            "n_unread": cover.n_unread,
+            "n_unresolved": cover.n_unresolved,
+        },
+    )
+
+
+def _verdicts(neighbors: Neighbors, cover: Cover) -> list[bool | None]:
+    """For each pair what verification said; None where it was not asked."""
+    pairs = zip(neighbors.a.tolist(), neighbors.b.tolist(), strict=True)
+    return [cover.verdicts.get((min(a, b), max(a, b))) for a, b in pairs]
+
+
+def _with_verdicts(
+    method: str, ids: pa.ChunkedArray, neighbors: Neighbors, verdicts: list[bool | None]
+) -> pa.Table:
+    known = np.array([v is not None for v in verdicts], bool)
+    says = np.array([bool(v) for v in verdicts], bool)
+    rows = pairs_table(method, ids, neighbors, says)
+    asked = pairs_table(method, ids, neighbors, known)["is_verified"]
+    masked = pa.compute.if_else(asked, rows["is_verified"], pa.scalar(None, pa.bool_()))
+    at = rows.schema.get_field_index("is_verified")
+    return rows.set_column(at, schema.PAIRS.field("is_verified"), masked)
+
+
+def _standing(neighbors: Neighbors, verdicts: list[bool | None]) -> Neighbors:
+    """The pairs that nobody turned down."""
+    kept = np.array([v is not False for v in verdicts], bool)
+    return Neighbors.of_rows(
+        len(neighbors.unit), neighbors.a[kept], neighbors.b[kept], neighbors.distance[kept]
+    )
+
+
+def _figures(
+    method: str,
+    images: Images,
+    neighbors: Neighbors,
+    cover: Cover,
+    found: Mapping[str, Candidates],
+) -> dict[str, Any]:
+    stars = cover.stars[method]
+    parts = connected(neighbors, stars)
+    recall = found[method].recall if method in found else None
+    return {
+        "n_pairs": len(neighbors.a),
+        "n_groups": stars.n_groups,
+        "n_copies": int((~stars.is_keeper).sum()),
+        "n_not_comparable": cover.n_refused.get(method, 0),
+        "components": parts.sizes[:20].tolist(),
+        "n_bridges": len(parts.bridge_a),
+        "recall_lower_bound": recall.lower if recall is not None else None,
+    }
+
+
+def _successions(workspace: Workspace, images: Images, cover: Cover) -> pa.Table:
+    """Who took over from keepers that are gone, over all methods together."""
+    if "deduplicated" not in workspace.head.tables:
+        return SUCCESSIONS.empty_table()
+    rows = workspace.read_all("duplicates")
+    rows = rows.filter(pa.compute.equal(rows["method"], "any"))
+    history = history_of(images.table, workspace.read_all("deduplicated"), rows)
+    return successions(images.table, history, cover.stars["any"])
+
+
+def publish(change: Change, images: Images, outcome: Outcome, settings: str) -> None:
+    """All of it in one commit, with what it was computed from."""
+    meta = {**origin(change.base), "settings": settings}
+    for name, rows, columns in (
+        ("pairs", outcome.pairs, schema.PAIRS),
+        ("duplicates", outcome.duplicates, schema.DUPLICATES),
+        ("leaks", outcome.leaks, schema.LEAKS),
+        ("conflicts", outcome.conflicts, schema.CONFLICTS),
+        ("successions", outcome.successions, SUCCESSIONS),
+        ("deduplicated", images.table.select(DEDUPLICATED.names), DEDUPLICATED),
+    ):
+        change.replace(name, [rows], columns, meta=meta)
+    text = json.dumps(outcome.figures, indent=1, sort_keys=True)
+    change.artifact("dedup.json", text.encode(), "summary", ".json")
+
+
+def is_current(head: Commit, settings: str) -> bool:
+    """Whether the committed tables are those of these very measures and settings."""
+    state = head.tables.get("duplicates")
+    wanted = {"inputs": origin(head)["inputs"], "settings": settings}
+    return state is not None and all(state.meta.get(k) == v for k, v in wanted.items())

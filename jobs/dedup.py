@@ -1,0 +1,94 @@
+"""Find copies: exact, perceptual, semantic; group them without chains; keep the best of each."""
+
+import json
+import sys
+
+from pydantic import Field
+
+from cvdata.command import Summary, engine_config, main
+from cvdata.config import JobConfig
+from cvdata.duplicates.keep import DEFAULT_KEEP, KeepPolicy
+from cvdata.engine.session import Session
+from cvdata.runs.dedup import DedupOptions, find_candidates, group, load_images
+from cvdata.runs.dedup_tables import is_current, publish, tables_of
+from cvdata.workspace import Workspace
+
+
+class Config(JobConfig):
+    """Find near-duplicates from tables; verify candidates on small thumbs, each decoded once."""
+
+    methods: list[str] = Field(["exact_sha256", "exact_pixels", "perceptual", "dihedral"])
+    """exact_sha256, exact_pixels, perceptual, dihedral (mirrored, turned), semantic."""
+    hash: str = "phash"
+    """Column of the perceptual method: phash, dhash, ahash, whash."""
+    radius: int = Field(6, ge=0, le=11)
+    """Bits of the hash that may differ; every pair within is found."""
+    embeddings: str = ""
+    """Table of the semantic method: the MODEL of embeddings/MODEL."""
+    threshold: float = Field(0.9, gt=0, le=1)
+    """Least cosine of the semantic method."""
+    keep: list[str] = Field(list(DEFAULT_KEEP))
+    """Which copy stays: columns, best first; `-` prefers more."""
+    verify: bool = True
+    """Look at candidate pairs again: registration and local structure (docs/dedup.md)."""
+    fresh: bool = False
+    """Forget earlier keepers and decide anew."""
+
+    def options(self) -> DedupOptions:
+        """As the run takes them."""
+        return DedupOptions(
+            tuple(self.methods),
+            self.hash,
+            self.radius,
+            self.embeddings,
+            self.threshold,
+            KeepPolicy(tuple(self.keep)),
+            self.verify,
+            self.fresh,
+        )
+
+
+def run(config: Config) -> Summary:
+    """Write pairs, duplicates, leaks, conflicts, successions."""
+    options = config.options()
+    names = set(Config.model_fields) - set(JobConfig.model_fields)
+    settings = json.dumps(config.model_dump(mode="json", include=names), sort_keys=True)
+    workspace = Workspace(config.workspace, single_writer=config.single_writer)
+    with workspace.change("dedup", config.model_dump(mode="json")) as change:
+        if config.dry_run:
+            change.cancel()
+            rows = sum(part.rows for part in change.records)
+            return Summary((f"plan: compare {rows:,} images by {', '.join(config.methods)}",))
+        if config.fresh or not is_current(change.base, settings):
+            images = load_images(workspace, options)
+            found = find_candidates(workspace, images, options)
+            with Session(engine_config(config)) as session:
+                cover = group(session, workspace, images, found, options)
+            publish(change, images, tables_of(workspace, images, found, cover), settings)
+    figures = json.loads(workspace.artifact("dedup.json"))
+    return Summary(tuple(_lines(figures, workspace)), {"dedup": figures})
+
+
+def _lines(figures: dict[str, object], workspace: Workspace) -> list[str]:
+    methods: dict[str, dict[str, int]] = figures["methods"]  # type: ignore[assignment]
+    lines = [f"dedup: {methods['any']['n_copies']:,} copies of {methods['any']['n_groups']:,}"]
+    for name, m in methods.items():
+        tail = f", {m['n_not_comparable']:,} not comparable" if m["n_not_comparable"] else ""
+        lines.append(
+            f"  {name:<14} {m['n_groups']:>8,} groups {m['n_copies']:>9,} copies "
+            f"from {m['n_pairs']:,} pairs{tail}"
+        )
+    lines.append(
+        f"  verified {figures['n_verified']:,} pairs, turned down {figures['n_turned_down']:,}; "
+        f"leaks {_any(workspace, 'leaks'):,}, label conflicts {_any(workspace, 'conflicts'):,}"
+    )
+    return lines
+
+
+def _any(workspace: Workspace, table: str) -> int:
+    rows = workspace.read(table)
+    return int(sum(method == "any" for method in rows["method"].to_pylist()))
+
+
+if __name__ == "__main__":
+    sys.exit(main(Config, run))
