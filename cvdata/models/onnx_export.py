@@ -10,7 +10,7 @@ import logging
 import warnings
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,7 @@ from cvdata.models.base import digest
 from cvdata.models.weights import cache_dir, file_digest, write_atomically
 
 if TYPE_CHECKING:
+    import torch
     from torch import nn
 
 log = logging.getLogger(__name__)
@@ -66,27 +67,10 @@ def export(
     log.info("exporting to ONNX (once for these weights on this machine)")
     module = module.eval().cpu()
     images = np.random.default_rng(0).integers(0, 256, (2, *size, 3), np.uint8)
-    batch = torch.export.Dim("batch")
-    with warnings.catch_warnings(), torch.inference_mode():
-        # The exporter's notes on its own internals say nothing of the result: parity does.
-        warnings.simplefilter("ignore")
-        try:
-            program = torch.onnx.export(
-                module,
-                (torch.from_numpy(images),),
-                dynamo=True,
-                verbose=False,
-                input_names=[INPUT],
-                output_names=list(outputs),
-                dynamic_shapes=({0: batch},),
-            )
-        except torch.onnx.OnnxExporterError as error:
-            raise ConfigError(
-                f"{type(module).__name__} cannot be exported to ONNX; set runtime: torch"
-            ) from error
-        expected = [t.numpy() for t in module(torch.from_numpy(images))]
-    if program is None:
-        raise ConfigError("torch.onnx.export gave nothing; set runtime: torch")
+    batch = torch.from_numpy(images)
+    with torch.inference_mode():
+        program = _program(module, batch, outputs)
+        expected = [t.numpy() for t in module(batch)]
     program.model.metadata_props.update(metadata)
     path = cached_path(identity)
     write_atomically(path, lambda temporary: program.save(temporary, external_data=False))
@@ -95,6 +79,31 @@ def export(
     note = json.dumps({"sha256": sha256, "torch": torch.__version__, "identity": identity})
     write_atomically(path.with_suffix(".json"), lambda temporary: _write_text(temporary, note))
     return path, sha256
+
+
+def _program(module: "nn.Module", batch: "torch.Tensor", outputs: tuple[str, ...]) -> Any:
+    import torch
+
+    with warnings.catch_warnings():
+        # The exporter's notes on its own internals say nothing of the result: parity does.
+        warnings.simplefilter("ignore")
+        try:
+            program = torch.onnx.export(
+                module,
+                (batch,),
+                dynamo=True,
+                verbose=False,
+                input_names=[INPUT],
+                output_names=list(outputs),
+                dynamic_shapes=({0: torch.export.Dim("batch")},),
+            )
+        except torch.onnx.OnnxExporterError as error:
+            raise ConfigError(
+                f"{type(module).__name__} cannot be exported to ONNX; set runtime: torch"
+            ) from error
+    if program is None:
+        raise ConfigError("torch.onnx.export gave nothing; set runtime: torch")
+    return program
 
 
 def _check_parity(
