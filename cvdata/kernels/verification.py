@@ -72,14 +72,21 @@ def verify(
     score, pose, n_inliers = _find_pose(left, right, options)
     if score < options.min_agreement:
         return Verdict(False, score, 0.0, 1.0, 1.0, 0.0, pose, n_inliers)
+    if score >= SURE:
+        return _judged(left, right, (score, pose, n_inliers), options)
+    starts = [pose, _nearest_mirror(left, right)]
+    verdicts = [_judged(left, right, (score, start, n_inliers), options) for start in starts]
+    return max(verdicts, key=lambda verdict: (verdict.is_copy, verdict.ssim))
+
+
+def _judged(
+    left: View, right: View, start: tuple[float, F64, int], options: VerifyOptions
+) -> Verdict:
+    """The verdict under one pose, made exact first."""
+    score, pose, n_inliers = start
     n = min(left.working_side, right.working_side)
-    seen = None
-    if score < SURE and n >= 128:
-        starts = [pose, _nearest_mirror(left, right)]
-        looks = [_sharpen(left.at(128), right.at(128), start, 10) for start in starts]
-        pose, seen = max(looks, key=lambda look: look[1].ssim)
-    if seen is None or n > 128:
-        pose, seen = _sharpen(left.at(n), right.at(n), pose, 5)
+    for side in (128, n) if n > 128 and score < SURE else (n,):
+        pose, seen = _sharpen(left.at(side), right.at(side), pose, 10 if side <= 128 else 5)
     overlay = overlaid(seen)
     rest = replace(seen, overlap=seen.overlap & ~overlay)
     hidden = float(overlay.sum()) / max(int(seen.overlap.sum()), 1)
