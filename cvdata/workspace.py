@@ -197,6 +197,10 @@ class Change:
             if len(table):
                 part = write_content(self.store, spec, table, tag)
                 parts[part.path] = part
+        if not parts:
+            # A part without rows: readers still learn the columns.
+            part = write_content(self.store, spec, schema.empty_table(), tag)
+            parts[part.path] = part
         state = TableState(fingerprint, tuple(parts[p] for p in sorted(parts)), meta or {})
         self._states[name] = state
         return state

@@ -1,4 +1,4 @@
-"""The whole chain on one source: ingest, scan, eda, report; only what is new is computed."""
+"""The whole chain on one source: ingest, scan, eda, dedup, report; only what is new costs."""
 
 import sys
 from collections.abc import Callable
@@ -6,17 +6,18 @@ from collections.abc import Callable
 from cvdata.command import Summary, main
 from cvdata.config import JobConfig
 from cvdata.workspace import Workspace
-from jobs import eda, ingest, report, scan
+from jobs import dedup, eda, ingest, report, scan
 
 
-class Config(ingest.Config, scan.Config, eda.Config, report.Config):
-    """Curate SOURCE: list it, measure what is new, find issues, write the report."""
+class Config(ingest.Config, scan.Config, eda.Config, dedup.Config, report.Config):
+    """Curate SOURCE: list it, measure what is new, find issues and copies, report."""
 
 
 CHAIN: tuple[tuple[type[JobConfig], Callable[..., Summary]], ...] = (
     (ingest.Config, ingest.run),
     (scan.Config, scan.run),
     (eda.Config, eda.run),
+    (dedup.Config, dedup.run),
     (report.Config, report.run),
 )
 

@@ -37,12 +37,12 @@ class EdaRange:
     settings: IssueSettings
     summarize: Summarize
 
-    def __call__(self, id_range: IdRange) -> tuple[Part | None, SummaryState]:
+    def __call__(self, id_range: IdRange) -> tuple[Part, SummaryState]:
         """The part of the range's issues, and the state of its numbers."""
         wide = self.reader.read(id_range)
         boxes = wide.select(["image_id", "boxes"])
         issues = find_issues(wide, boxes, self.context, self.settings)
-        part = write_content(self.store, self.spec, issues) if len(issues) else None
+        part = write_content(self.store, self.spec, issues)
         return part, self.summarize.update(self.summarize.zero(), wide)
 
 
@@ -96,11 +96,11 @@ def explore(change: Change, engine: EngineConfig, settings: IssueSettings) -> Fo
         acc, parts = summarize.zero(), []
         for part, state in session.run(work, ranges):
             acc = summarize.merge(acc, state)
-            parts.extend([part] if part else [])
+            parts.append(part)
     thresholds = {issue.name: issue.threshold for issue in settings.issues()}
     meta = {**origin(head), "settings": _settings(settings), "thresholds": thresholds}
-    parts.sort(key=lambda p: p.path)
-    issues = TableState(spec.fingerprint, tuple(parts), meta)
+    unique = {part.path: part for part in parts}
+    issues = TableState(spec.fingerprint, tuple(unique[p] for p in sorted(unique)), meta)
     change.put_state("issues", issues)
     return Found(issues, summarize.finalize(acc))
 

@@ -104,7 +104,7 @@ def _processes_of(group: int) -> list[psutil.Process]:
     return found
 
 
-def _nothing_outlives(group: int, seconds: float = 30) -> None:
+def _nothing_outlives(group: int, seconds: float = 90) -> None:
     deadline = time.monotonic() + seconds
     while (left := _processes_of(group)) and time.monotonic() < deadline:
         time.sleep(0.2)
