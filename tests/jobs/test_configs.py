@@ -1,6 +1,8 @@
 """The example configs are ones that their jobs take, and the command line says what is wrong."""
 
 import importlib
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -71,3 +73,16 @@ def test_unknown_words_are_answered_with_the_nearest(capsys: pytest.CaptureFixtu
         main(["scan", "--workspace", "w", "--chunk-row", "3"])
     assert stop.value.code == 2
     assert "did you mean --chunk-rows" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("name", sorted(JOBS))
+def test_a_job_is_a_script_as_well(name: str) -> None:
+    done = subprocess.run(
+        [sys.executable, f"jobs/{name}.py", "--help"],
+        cwd=ROOT,
+        capture_output=True,
+        text=True,
+        timeout=120,
+        check=True,
+    )
+    assert "--workspace" in done.stdout

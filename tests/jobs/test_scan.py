@@ -8,6 +8,7 @@ import pytest
 
 from cvdata import Workspace
 from cvdata.errors import ErrorCode
+from tests.corpus import cases
 from tests.jobs.flows import cvdata, make_photos
 from tests.jobs.poison import MARKS
 from tests.tables.flows import part_digests, rows_digest
@@ -174,3 +175,26 @@ def test_a_request_that_cannot_be_met_says_what_to_change(
     assert cvdata("scan", "--workspace", tmp_path / "w", "--measures", "fhash") == 2
     assert "phash" in capsys.readouterr().err
     assert cvdata("ingest", tmp_path / "nowhere", "--workspace", tmp_path / "w") == 2
+
+
+def test_hostile_neighbours_change_no_row(tmp_path: Path) -> None:
+    """The whole corpus of odd files beside good ones: each has its code, they keep their rows."""
+    photos, clean, where = tmp_path / "photos", tmp_path / "clean", tmp_path / "w"
+    make_photos(photos, range(80))
+    cvdata("ingest", photos, "--workspace", clean)
+    assert cvdata("scan", "--workspace", clean) == 0
+    expected = {}
+    for i, case in enumerate(cases()):
+        name = f"{i * 7 % 80:05d}-{i:03d}-{Path(case.name).name}"
+        (photos / name).write_bytes(case.data)
+        expected[name.encode()] = None if case.code is None else str(case.code)
+    assert len(expected) >= 80
+    cvdata("ingest", photos, "--workspace", where, "--all-files")
+    assert cvdata("scan", "--workspace", where, "--max-error-rate", "1") == 3
+    workspace = Workspace(str(where))
+    keys = workspace.read("records", ["image_id", "key"])["key"].to_pylist()
+    rows = workspace.read("measures")
+    found = dict(zip(keys, rows["error"].to_pylist(), strict=True))
+    assert {k: found[k] for k in expected} == expected
+    mine = rows.filter(pa.array([k not in expected for k in keys]))
+    assert rows_digest(mine) == rows_digest(Workspace(str(clean)).read("measures"))
