@@ -34,7 +34,7 @@ class Config(JobConfig):
     fresh: bool = False
     """Forget earlier keepers and decide anew."""
 
-    def options(self) -> DedupOptions:
+    def dedup_options(self) -> DedupOptions:
         """As the run takes them."""
         return DedupOptions(
             tuple(self.methods),
@@ -50,7 +50,7 @@ class Config(JobConfig):
 
 def run(config: Config) -> Summary:
     """Write pairs, duplicates, leaks, conflicts, successions."""
-    options = config.options()
+    options = config.dedup_options()
     names = set(Config.model_fields) - set(JobConfig.model_fields)
     settings = json.dumps(config.model_dump(mode="json", include=names), sort_keys=True)
     workspace = Workspace(config.workspace, single_writer=config.single_writer)

@@ -38,7 +38,7 @@ class Config(JobConfig):
     refresh: bool = False
     """Compute everything anew, e.g. after a library moved a value."""
 
-    def options(self) -> ScanOptions:
+    def scan_options(self) -> ScanOptions:
         """How to compute."""
         return ScanOptions(
             self.chunk_rows,
@@ -59,7 +59,7 @@ def run(config: Config) -> Summary:
         tables = change.base.tables
         generation = next_generation(tables) if config.refresh else 0
         sets = plan_sets(asked, tables, config.limits.build(), generation)
-        work = fill(change, session, sets, config.options())
+        work = fill(change, session, sets, config.scan_options())
         change.stats = work.numbers()
         if config.dry_run:
             change.cancel()
