@@ -10,7 +10,7 @@ from cvdata.config import JobConfig
 from cvdata.duplicates.keep import DEFAULT_KEEP, KeepPolicy
 from cvdata.engine.session import Session
 from cvdata.runs.dedup import DedupOptions, find_candidates, group, load_images
-from cvdata.runs.dedup_tables import is_current, publish, tables_of
+from cvdata.runs.dedup_tables import is_current, lines, publish, tables_of
 from cvdata.workspace import Workspace
 
 
@@ -66,28 +66,7 @@ def run(config: Config) -> Summary:
                 cover = group(session, workspace, images, found, options)
             publish(change, images, tables_of(workspace, images, found, cover), settings)
     figures = json.loads(workspace.artifact("dedup.json"))
-    return Summary(tuple(_lines(figures, workspace)), {"dedup": figures})
-
-
-def _lines(figures: dict[str, object], workspace: Workspace) -> list[str]:
-    methods: dict[str, dict[str, int]] = figures["methods"]  # type: ignore[assignment]
-    lines = [f"dedup: {methods['any']['n_copies']:,} copies of {methods['any']['n_groups']:,}"]
-    for name, m in methods.items():
-        tail = f", {m['n_not_comparable']:,} not comparable" if m["n_not_comparable"] else ""
-        lines.append(
-            f"  {name:<14} {m['n_groups']:>8,} groups {m['n_copies']:>9,} copies "
-            f"from {m['n_pairs']:,} pairs{tail}"
-        )
-    lines.append(
-        f"  verified {figures['n_verified']:,} pairs, turned down {figures['n_turned_down']:,}; "
-        f"leaks {_any(workspace, 'leaks'):,}, label conflicts {_any(workspace, 'conflicts'):,}"
-    )
-    return lines
-
-
-def _any(workspace: Workspace, table: str) -> int:
-    rows = workspace.read(table)
-    return int(sum(method == "any" for method in rows["method"].to_pylist()))
+    return Summary(tuple(lines(figures, workspace)), {"dedup": figures})
 
 
 if __name__ == "__main__":

@@ -151,3 +151,25 @@ def is_current(head: Commit, settings: str) -> bool:
     state = head.tables.get("duplicates")
     wanted = {"inputs": origin(head)["inputs"], "settings": settings}
     return state is not None and all(state.meta.get(k) == v for k, v in wanted.items())
+
+
+def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
+    """The figures for a person."""
+    methods: dict[str, dict[str, int]] = figures["methods"]
+    text = [f"dedup: {methods['any']['n_copies']:,} copies of {methods['any']['n_groups']:,}"]
+    for name, m in methods.items():
+        tail = f", {m['n_not_comparable']:,} not comparable" if m["n_not_comparable"] else ""
+        text.append(
+            f"  {name:<14} {m['n_groups']:>8,} groups {m['n_copies']:>9,} copies "
+            f"from {m['n_pairs']:,} pairs{tail}"
+        )
+    text.append(
+        f"  verified {figures['n_verified']:,} pairs, turned down {figures['n_turned_down']:,}; "
+        f"leaks {_any(workspace, 'leaks'):,}, label conflicts {_any(workspace, 'conflicts'):,}"
+    )
+    return text
+
+
+def _any(workspace: Workspace, table: str) -> int:
+    rows = workspace.read(table)
+    return int(sum(method == "any" for method in rows["method"].to_pylist()))
