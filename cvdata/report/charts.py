@@ -141,6 +141,32 @@ def dots(
     return drawn(key, Plot(title, Markup(), caption, table), 74 + 19 * max(len(rows), 2), draw)
 
 
+def spans(
+    key: str,
+    title: str,
+    rows: Sequence[tuple[str, float, float]],
+    ends: tuple[str, str],
+    caption: str = "",
+) -> Plot:
+    """A line per (label, low, high) between a dot at `low` and one in the accent at `high`."""
+
+    def draw(axes: "Axes") -> dict[str, str]:
+        titles = {}
+        guide_rows(axes, len(rows))
+        for i, (label, low, high) in enumerate(rows):
+            axes.plot([low, high], [i, i], color=COLORS["rule"], linewidth=4)
+            for end, value, color in ((1, high, "accent"), (0, low, "bar")):
+                (dot,) = axes.plot([value], [i], "o", color=COLORS[color], markersize=7)
+                dot.set_gid(f"dot{i}-{end}")
+                titles[f"dot{i}-{end}"] = f"{name(label)}: {number(value)} {ends[end]}"
+        label_rows(axes, [label for label, _, _ in rows])
+        scale_x(axes, Axis("images", low=0))
+        return titles
+
+    table = DataTable(("", *ends), tuple((name(label), *pair) for label, *pair in rows))
+    return drawn(key, Plot(title, Markup(), caption, table), 74 + 19 * max(len(rows), 2), draw)
+
+
 def lines(key: str, title: str, series: Sequence[Line], axis: Axis) -> Plot:
     """Stepped lines of shares over a common axis, a faint area under each."""
 

@@ -8,7 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata.report.display import heading
-from cvdata.report.inputs import IssueNote, ReportInput
+from cvdata.report.inputs import DuplicateFacts, IssueNote, ReportInput
 
 PARTIAL = frozenset({"measure_failed", "model_failed"})
 """Error codes of images that were read all the same."""
@@ -34,10 +34,40 @@ def findings(data: ReportInput) -> list[Finding]:
         if code in PARTIAL
     ]
     rows = flagged_rows(data)
-    return bad + [
+    seen = [
         Finding(heading(issue), n, f"issue-{issue}", tuple(r["image_id"] for r in rows[issue]))
         for issue, n in ranked(issue_counts(data))
     ]
+    return bad + sorted(seen + copies(data.duplicates), key=lambda f: (-f.n, f.title))
+
+
+def copies(facts: DuplicateFacts | None) -> list[Finding]:
+    """Copies that a keeper stands for, images that leak, images that contradict their copies."""
+    if facts is None:
+        return []
+    groups, disagreeing = facts.groups, facts.conflicts
+    apart = facts.leaks.to_pylist()
+    found = [
+        Finding(
+            "Copies of another image",
+            next((m.n_copies for m in facts.methods if m.name == "any"), 0),
+            "duplicates",
+            tuple(groups.filter(pc.invert(groups["is_keeper"]))["image_id"].to_pylist()),
+        ),
+        Finding(
+            "Leaks across splits",
+            sum(facts.leaking.values()),
+            "leaks",
+            tuple(dict.fromkeys(row[end] for row in apart for end in ("id_a", "id_b"))),
+        ),
+        Finding(
+            "Conflicting labels",
+            facts.n_conflicting,
+            "conflicts",
+            tuple(dict.fromkeys(disagreeing["image_id"].to_pylist())),
+        ),
+    ]
+    return [finding for finding in found if finding.n]
 
 
 def unread(data: ReportInput) -> int:

@@ -13,6 +13,9 @@ from cvdata.report.thumbnail import Album, Picture
 SHOWN = 24
 """Images in one gallery."""
 
+BUDGET = 5_000_000
+"""Bytes of the pictures of all galleries."""
+
 NAME_LIMIT = 1000
 """Characters of a key in the CSV."""
 
@@ -47,7 +50,7 @@ def galleries(data: ReportInput) -> list[Section]:
     found = ranked(issue_counts(data))
     ids, keys = (data.records[column].to_pylist() for column in ("image_id", "key"))
     names = {i: name(key, NAME_LIMIT) for i, key in zip(ids, keys, strict=True)}
-    hung = _hang([issue for issue, _ in found], rows, names, Album(data.thumbs))
+    hung = _hang([issue for issue, _ in found], rows, names, Album(data.thumbs, BUDGET))
     notes = {note.name: note for note in data.issue_notes}
     return [
         _section(

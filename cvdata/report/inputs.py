@@ -6,7 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
-from cvdata.schema import ISSUES, RECORDS
+from cvdata.schema import CONFLICTS, ID, ISSUES, LEAKS, RECORDS
 
 ERROR_ROWS = pa.schema(
     [
@@ -18,6 +18,27 @@ ERROR_ROWS = pa.schema(
     ]
 )
 """One row per image that has no facts, or lacks some."""
+
+GROUP_ROWS = pa.schema(
+    [
+        pa.field("group_id", ID, nullable=False),
+        pa.field("size", pa.int64(), nullable=False),
+        pa.field("image_id", ID, nullable=False),
+        pa.field("is_keeper", pa.bool_(), nullable=False),
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("distance", pa.float32(), nullable=False),
+    ]
+)
+"""Images of some groups: the keeper first, then its copies, the nearest first. `size` counts the
+whole group; `method` is the plainest by which copy and keeper are alike, `distance` in its unit."""
+
+CONFLICT_ROWS = pa.schema(
+    [
+        pa.field("size", pa.int64(), nullable=False),
+        *(field for field in CONFLICTS if field.name not in ("revision", "method")),
+    ]
+)
+"""Images of some groups that disagree: CONFLICTS of all methods together."""
 
 
 @dataclass(frozen=True)
@@ -50,14 +71,63 @@ class IssueNote:
 
 
 @dataclass(frozen=True)
+class MethodFacts:
+    """What one method of finding copies found; the method `any` is all of them together.
+
+    `components` are the largest sets that chaining from pair to pair would merge, largest first,
+    and `n_bridges` the pairs that lie across the groups that were made instead. `recall` is a lower
+    bound, None where every pair is found by construction.
+    """
+
+    name: str
+    n_pairs: int
+    n_groups: int
+    n_copies: int
+    n_not_comparable: int = 0
+    recall: float | None = None
+    components: tuple[int, ...] = ()
+    n_bridges: int = 0
+
+
+@dataclass(frozen=True)
+class DuplicateFacts:
+    """What the dedup job found: counts of everything, rows of some of it.
+
+    `sizes` counts groups by the number of their images, `splits` all images and `leaking` those
+    with a copy in another split, by split; `leak_counts` are pairs by (split, split). `groups`
+    (GROUP_ROWS, largest group first), `leaks` (LEAKS) and `conflicts` (CONFLICT_ROWS) are in the
+    order of the page. `conflict_counts` are groups by kind. All are of `any` method. `is_current`
+    is False where images were ingested or scanned since.
+    """
+
+    methods: tuple[MethodFacts, ...]
+    n_images: int
+    n_verified: int = 0
+    n_turned_down: int = 0
+    n_unread: int = 0
+    n_unresolved: int = 0
+    sizes: Mapping[int, int] = field(default_factory=dict)
+    groups: pa.Table = field(default_factory=GROUP_ROWS.empty_table)
+    splits: Mapping[str, int] = field(default_factory=dict)
+    leaking: Mapping[str, int] = field(default_factory=dict)
+    leak_counts: Mapping[tuple[str, str], int] = field(default_factory=dict)
+    leaks: pa.Table = field(default_factory=LEAKS.empty_table)
+    conflict_counts: Mapping[str, int] = field(default_factory=dict)
+    n_conflicting: int = 0
+    conflicts: pa.Table = field(default_factory=CONFLICT_ROWS.empty_table)
+    is_current: bool = True
+
+
+@dataclass(frozen=True)
 class ReportInput:
     """Everything a report shows.
 
-    `records` (RECORDS) need only hold the images in `issues` and `error_rows`; `issues` (ISSUES)
-    only flagged rows, worst first, while `issue_counts` counts all of them and `n_flagged` the
-    images with at least one issue that is no error (None: not counted). The long tables are
-    those of the eda job and may be empty: their sections then say what is missing. `thumbs` maps
-    image_id to re-encoded JPEG or WebP bytes without metadata (`thumbnail.encode_thumb`).
+    `records` (RECORDS) need only hold the images in `issues`, `error_rows` and `duplicates`;
+    `issues` (ISSUES) only flagged rows, worst first, while `issue_counts` counts all of them and
+    `n_flagged` the images with at least one issue that is no error (None: not counted). The long
+    tables are those of the eda job and may be empty: their sections then say what is missing, as
+    where `duplicates` is None: nobody has looked for copies. `thumbs` maps image_id to re-encoded
+    JPEG or WebP bytes without metadata (`thumbnail.encode_thumb`).
     """
 
     title: str
@@ -73,5 +143,6 @@ class ReportInput:
     issue_notes: tuple[IssueNote, ...] = ()
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)
+    duplicates: DuplicateFacts | None = None
     thumbs: Mapping[bytes, bytes] = field(default_factory=dict)
     statistics: Mapping[str, str | float] = field(default_factory=dict)

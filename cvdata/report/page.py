@@ -9,9 +9,12 @@ from importlib.resources import files
 from markupsafe import Markup
 
 from cvdata.report.colophon import colophon
+from cvdata.report.conflicts import conflicts
+from cvdata.report.duplicates import duplicates
 from cvdata.report.failures import failures
 from cvdata.report.gallery import galleries
 from cvdata.report.inputs import ReportInput
+from cvdata.report.leaks import leaks
 from cvdata.report.overview import overview
 from cvdata.report.questions import questions
 from cvdata.report.section import Section, fill
@@ -21,6 +24,9 @@ SECTIONS: tuple[Callable[[ReportInput], list[Section]], ...] = (
     overview,
     failures,
     galleries,
+    duplicates,
+    leaks,
+    conflicts,
     questions,
     colophon,
 )

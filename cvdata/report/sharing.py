@@ -1,6 +1,7 @@
 """Takes every path of the machine out of a report's input, before anything is rendered."""
 
 import re
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import replace
 from typing import Any
@@ -8,7 +9,7 @@ from urllib.parse import unquote
 
 import pyarrow as pa
 
-from cvdata.report.inputs import ReportInput
+from cvdata.report.inputs import DuplicateFacts, ReportInput
 
 _QUOTED = re.compile(
     r"""(?P<q>['"`])(?P<path>(?:[A-Za-z][A-Za-z0-9+.-]*:/|~?/|[A-Za-z]:\\|\\\\)[^'"`]*)(?P=q)"""
@@ -36,6 +37,7 @@ def without_paths(data: ReportInput) -> ReportInput:
         error_rows=_table(data.error_rows, clean),
         tables={name: _table(table, clean) for name, table in data.tables.items()},
         answers=_any(data.answers, clean),
+        duplicates=_duplicates(data.duplicates, clean),
         statistics=_any(data.statistics, clean),
     )
 
@@ -84,6 +86,30 @@ def _table(table: pa.Table, clean: Callable[[str], str]) -> pa.Table:
 
 def _clean_key(key: bytes, clean: Callable[[str], str]) -> bytes:
     return clean(key.decode("utf-8", "surrogateescape")).encode("utf-8", "surrogateescape")
+
+
+def _duplicates(facts: DuplicateFacts | None, clean: Callable[[str], str]) -> DuplicateFacts | None:
+    """Splits and labels may be paths, where a manifest says so; two may become one."""
+    if facts is None:
+        return None
+    leak_counts: Counter[tuple[str, str]] = Counter()
+    for (a, b), n in facts.leak_counts.items():
+        leak_counts[clean(a), clean(b)] += n
+    return replace(
+        facts,
+        splits=_summed(facts.splits, clean),
+        leaking=_summed(facts.leaking, clean),
+        leak_counts=leak_counts,
+        leaks=_table(facts.leaks, clean),
+        conflicts=_table(facts.conflicts, clean),
+    )
+
+
+def _summed(counts: Mapping[str, int], clean: Callable[[str], str]) -> Counter[str]:
+    total: Counter[str] = Counter()
+    for key, n in counts.items():
+        total[clean(key)] += n
+    return total
 
 
 def _mapping(values: Mapping[str, str], clean: Callable[[str], str]) -> dict[str, str]:

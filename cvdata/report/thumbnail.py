@@ -12,8 +12,8 @@ from PIL import Image
 SIDE = 176
 """Longest side of a thumbnail in pixels."""
 
-PAGE_BUDGET = 8_000_000
-"""Bytes of all data URIs on one page."""
+PAGE_BUDGET = 9_000_000
+"""Bytes of all data URIs on one page: the budgets of its sections add up to no more."""
 
 
 @dataclass(frozen=True)
@@ -40,14 +40,14 @@ def encode_thumb(rgb: npt.NDArray[np.uint8], side: int = SIDE) -> bytes:
 
 @dataclass
 class Album:
-    """Hands out pictures until the page's budget is spent."""
+    """Hands out pictures until its budget is spent."""
 
     thumbs: Mapping[bytes, bytes]
     budget: int = PAGE_BUDGET
     spent: int = field(default=0, init=False)
 
     def picture(self, image_id: bytes) -> Picture | None:
-        """The image's data URI, or None where there is no thumbnail or no budget left."""
+        """The image's data URI, or None where there is no thumbnail or its budget is spent."""
         data = self.thumbs.get(image_id)
         if data is None:
             return None

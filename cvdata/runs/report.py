@@ -1,8 +1,10 @@
 """From a workspace to the plain data that a report is rendered from."""
 
 import json
+from collections import Counter
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from urllib.parse import unquote, urlsplit
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -11,16 +13,21 @@ from cvdata.commits import Commit
 from cvdata.errors import ErrorCode, ImageError
 from cvdata.image import Limits, open_image
 from cvdata.issues import ISSUES
-from cvdata.report.inputs import ERROR_ROWS, CommitFacts, IssueNote, ReportInput
+from cvdata.report.inputs import ERROR_ROWS, CommitFacts, DuplicateFacts, IssueNote, ReportInput
+from cvdata.report.pictured import shown_images
 from cvdata.report.thumbnail import encode_thumb
+from cvdata.runs.report_duplicates import gather_duplicates
+from cvdata.schema import ID, RECORDS
 from cvdata.schema import ISSUES as ISSUES_SCHEMA
-from cvdata.schema import RECORDS
 from cvdata.sources.fetch import Fetcher
 from cvdata.stages.isolation import shared_sandbox
 from cvdata.storage import digest
 from cvdata.workspace import Workspace
 
 LONG_TABLES = ("summary", "counts", "histograms", "joint", "cooccurrence", "class_profile")
+
+TITLED = 3
+"""Sources named in the title."""
 
 
 @dataclass(frozen=True)
@@ -40,65 +47,130 @@ class ThumbMaker:
 
 
 def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> ReportInput:
-    """Everything that the report shows, bounded: some rows of each kind, all of them counted."""
-    counts, shown = _issues(workspace, per_issue)
-    n_records, errors, error_rows = _errors(workspace, per_error)
-    wanted = pa.concat_tables([shown.select(["image_id"]), error_rows.select(["image_id"])])
-    records = _records(workspace, wanted["image_id"])
-    pictures = records.filter(pc.is_in(records["image_id"], shown["image_id"].combine_chunks()))
+    """Everything that the report shows, bounded: some rows of each kind, all of them counted.
+
+    Without a `title` the page is named after the folders that were ingested.
+    """
     head = workspace.head
     has = set(workspace.tables())
-    return ReportInput(
-        title=title,
+    notes = _notes(head)
+    flags = _issues(workspace, notes, per_issue)
+    read = _errors(workspace, per_error)
+    duplicates = gather_duplicates(workspace)
+    data = ReportInput(
+        title=title or source_names(workspace),
         commit=_facts(head, workspace.tables()),
-        n_records=n_records,
-        n_ok=n_records - sum(errors.values()),
-        errors=errors,
-        error_rows=error_rows,
-        records=records,
-        issues=shown,
-        issue_counts=counts,
-        issue_notes=_notes(head),
+        n_records=read.n_records,
+        n_ok=read.n_ok,
+        errors=read.counts,
+        error_rows=read.rows,
+        records=_records(workspace, _named(flags.worst, read.rows, duplicates)),
+        issues=flags.worst,
+        issue_counts=flags.counts,
+        n_flagged=flags.n_images,
+        issue_notes=notes,
         tables={name: workspace.read(name) for name in LONG_TABLES if name in has},
         answers=json.loads(workspace.artifact("summary.json"))
         if "summary.json" in head.artifacts
         else {},
-        thumbs=dict(_thumbs(pictures)),
+        duplicates=duplicates,
         statistics=_statistics(workspace),
     )
+    shown = pa.array(shown_images(data), RECORDS.field("image_id").type)
+    pictures = data.records.filter(pc.is_in(data.records["image_id"], shown))
+    return replace(data, thumbs=dict(_thumbs(pictures)))
 
 
-def _issues(workspace: Workspace, per_issue: int) -> tuple[dict[str, int], pa.Table]:
-    """Flagged images by issue, and the worst of each."""
+def source_names(workspace: Workspace) -> str:
+    """What the ingested folders, files or buckets are called; else the name of the workspace."""
+    found: dict[str, str] = {}
+    for commit in workspace.commits():
+        if "source_name" in commit.config and "source" in commit.config:
+            found[str(commit.config["source_name"])] = _last_name(str(commit.config["source"]))
+    parts = workspace.head.tables["records"].parts if "records" in workspace.head.tables else ()
+    tags = {part.tag for part in parts}
+    names = list(dict.fromkeys(n for source, n in sorted(found.items()) if source in tags and n))
+    if not names:
+        return _last_name(workspace.store.url) or "Images"
+    some = ", ".join(names[:TITLED])
+    return some if len(names) <= TITLED else f"{some} and {len(names) - TITLED} more"
+
+
+def _last_name(source: str) -> str:
+    """The last part of a path or URL, without a query: that may hold a secret."""
+    if "://" in source:
+        parsed = urlsplit(source)
+        source = unquote(parsed.path).strip("/") or parsed.hostname or ""
+    name = source.rstrip("/").rpartition("/")[2]
+    return "" if name in (".", "..") else name
+
+
+def _named(
+    issues: pa.Table, errors: pa.Table, duplicates: DuplicateFacts | None
+) -> pa.ChunkedArray:
+    """Every image of which the report tells the name."""
+    columns = [issues["image_id"], errors["image_id"]]
+    if duplicates is not None:
+        columns += [duplicates.groups["image_id"], duplicates.conflicts["image_id"]]
+        columns += [duplicates.leaks["id_a"], duplicates.leaks["id_b"]]
+    return pa.chunked_array([chunk for column in columns for chunk in column.chunks], ID)
+
+
+@dataclass(frozen=True)
+class Flags:
+    """Flagged images by issue, how many images that are, and the worst rows of each issue."""
+
+    counts: dict[str, int]
+    n_images: int | None
+    worst: pa.Table
+
+
+def _issues(workspace: Workspace, notes: tuple[IssueNote, ...], per_issue: int) -> Flags:
+    """Counted range by range: no image is in two of them."""
     if "issues" not in workspace.head.tables:
-        return {}, ISSUES_SCHEMA.empty_table()
-    counts: dict[str, int] = {}
+        return Flags({}, None, ISSUES_SCHEMA.empty_table())
+    in_pictures = pa.array([note.name for note in notes if not note.is_error], pa.string())
+    counts: Counter[str] = Counter()
     worst: dict[str, pa.Table] = {}
+    n_images = 0
     for id_range in workspace.ranges():
         rows = workspace.read("issues", id_range=id_range)
         rows = rows.filter(rows["is_flagged"])
+        seen = rows.filter(pc.is_in(rows["issue"], in_pictures))
+        n_images += pc.count_distinct(seen["image_id"]).as_py()
         for name in pc.unique(rows["issue"]).to_pylist():
             mine = rows.filter(pc.equal(rows["issue"], name))
-            counts[name] = counts.get(name, 0) + len(mine)
+            counts[name] += len(mine)
             both = pa.concat_tables([mine, worst[name]]) if name in worst else mine
             order = [("severity", "descending"), ("image_id", "ascending")]
             worst[name] = both.sort_by(order).slice(0, per_issue)
     shown = pa.concat_tables([ISSUES_SCHEMA.empty_table(), *worst.values()])
-    return dict(sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))), shown
+    ordered = sorted(counts.items(), key=lambda kv: (-kv[1], kv[0]))
+    return Flags(dict(ordered), n_images, shown)
 
 
-def _errors(workspace: Workspace, per_error: int) -> tuple[int, dict[str, int], pa.Table]:
-    """Records, error rows by code, and the first of each code by key."""
-    n_records = 0
-    counts: dict[str, int] = {}
+@dataclass(frozen=True)
+class Read:
+    """Records, those with facts and no error, error rows by code, and the first of each code."""
+
+    n_records: int
+    n_ok: int
+    counts: dict[str, int]
+    rows: pa.Table
+
+
+def _errors(workspace: Workspace, per_error: int) -> Read:
+    """Each term of the conservation law counted by itself, so that a breach of it shows."""
+    n_records = n_ok = 0
+    counts: Counter[str] = Counter()
     tables = [ERROR_ROWS.empty_table()]
     for id_range in workspace.ranges():
         n_records += len(workspace.read("records", ["image_id"], id_range=id_range))
         rows = workspace.read("measures", ["image_id", "error", "error_detail"], id_range=id_range)
+        n_ok += rows["error"].null_count
         rows = rows.filter(pc.is_valid(rows["error"]))
         for item in rows["error"].value_counts():
-            code = item["values"].as_py()
-            counts[code] = counts.get(code, 0) + item["counts"].as_py()
+            counts[item["values"].as_py()] += item["counts"].as_py()
         records = _records(workspace, rows["image_id"], id_range)
         at = pc.index_in(rows["image_id"], value_set=records["image_id"].combine_chunks())
         named = records.select(["key", "uri"]).take(at)
@@ -108,7 +180,7 @@ def _errors(workspace: Workspace, per_error: int) -> tuple[int, dict[str, int], 
     kept = [
         found.filter(pc.equal(found["error"], code)).slice(0, per_error) for code in sorted(counts)
     ]
-    return n_records, counts, pa.concat_tables([ERROR_ROWS.empty_table(), *kept])
+    return Read(n_records, n_ok, dict(counts), pa.concat_tables([ERROR_ROWS.empty_table(), *kept]))
 
 
 def _records(
