@@ -1,6 +1,7 @@
 """From tables to one self-contained report.html."""
 
 import sys
+from importlib.metadata import version
 
 from pydantic import Field
 
@@ -22,6 +23,8 @@ class Config(JobConfig):
     """Thumbnails an issue, worst first."""
     per_error: int = Field(200, ge=0)
     """Files named for each error code."""
+    refresh: bool = False
+    """Compute everything anew, e.g. after a library moved a value."""
 
 
 def run(config: Config) -> Summary:
@@ -31,10 +34,20 @@ def run(config: Config) -> Summary:
     path = f"report/{workspace.head.seq}/report.html"
     if config.dry_run:
         return Summary((f"plan: write {workspace.store.path(path)}",))
+    made = f"report/{workspace.head.seq}/made.json"
+    options = config.model_dump_json(include={"title", "share", "per_issue", "per_error"})
+    settings = f"{version('cvdata')} {options}".encode()
+    where = workspace.store.path(path)
+    if (
+        not config.refresh
+        and workspace.store.exists(made)
+        and workspace.store.get(made) == settings
+    ):
+        return Summary((f"report: {where} (as it was)",), {"report": where})
     data = gather(workspace, title, config.per_issue, config.per_error)
     page = render(data, share=config.share).encode()
     workspace.store.put(path, page)
-    where = workspace.store.path(path)
+    workspace.store.put(made, settings)
     return Summary((f"report: {where} ({len(page) / 1e6:,.1f} MB)",), {"report": where})
 
 
