@@ -13,11 +13,15 @@ Change = Callable[[Image.Image, np.random.Generator], Image.Image]
 
 @dataclass(frozen=True)
 class Edit:
-    """How a copy is made: `make(JPEG bytes of the base, rng)` returns its bytes."""
+    """How a copy is made: `make(JPEG bytes of the base, rng)` returns its bytes.
+
+    `suits` says whether a base stays recognisable under it.
+    """
 
     name: str
     extension: str
     make: Callable[[bytes, np.random.Generator], bytes]
+    suits: Callable[[bytes], bool] = lambda _: True
 
 
 def _resaved(fmt: str, extension: str, **options: object) -> Edit:
@@ -29,8 +33,13 @@ def _reencoded(quality: int) -> Edit:
     return Edit(f"reencoded_q{quality}", "jpg", lambda data, _: jpeg(decode(data), quality))
 
 
-def _changed(name: str, change: Change) -> Edit:
-    return Edit(name, "jpg", lambda data, rng: jpeg(change(decode(data), rng)))
+def _changed(name: str, change: Change, suits: Callable[[bytes], bool] = lambda _: True) -> Edit:
+    return Edit(name, "jpg", lambda data, rng: jpeg(change(decode(data), rng)), suits)
+
+
+def _has_headroom(data: bytes) -> bool:
+    """Whether 1.5 times as bright leaves nine tenths of the pixels below white."""
+    return float(np.percentile(np.asarray(decode(data).convert("L")), 90)) < 255 / 1.5
 
 
 def _resized(across: float, down: float) -> Change:
@@ -130,7 +139,7 @@ CHANGED = (
     _changed("rotated_180", _turned(_TURNS.ROTATE_180)),
     _changed("rotated_270", _turned(_TURNS.ROTATE_270)),
     _changed("rotated_10", _tilted),
-    _changed("recoloured_brighter", _enhanced(ImageEnhance.Brightness, 1.5)),
+    _changed("recoloured_brighter", _enhanced(ImageEnhance.Brightness, 1.5), _has_headroom),
     _changed("recoloured_darker", _enhanced(ImageEnhance.Brightness, 0.6)),
     _changed("recoloured_contrast", _enhanced(ImageEnhance.Contrast, 1.5)),
     _changed("recoloured_saturated", _enhanced(ImageEnhance.Color, 2.0)),

@@ -24,8 +24,10 @@ MARGIN = 1.15
 """A tile's scores are this many times their thresholds: far from any rounding of an encoder."""
 
 MIN_DISTANCE = 14
+"""No two images of different groups are nearer in pHash, in any of the eight orientations."""
+
 MAX_CORRELATION = 0.85
-"""No two tiles are nearer in pHash, or more correlated, in any of the eight orientations."""
+"""Nor are two tiles more correlated, at 32 x 32."""
 
 
 def scores(rgb: npt.NDArray[np.uint8]) -> dict[str, float]:
@@ -58,7 +60,8 @@ def _sharpness(image: Image.Image) -> float:
 
 def is_gray(rgb: npt.NDArray[np.uint8]) -> bool:
     """Whether R, G and B agree within 2 in every pixel."""
-    return int(np.ptp(rgb.astype(np.int16), axis=2).max()) <= 2
+    red, green, blue = (rgb[..., c].astype(np.int16) for c in range(3))
+    return all(int(np.abs(a - b).max()) <= 2 for a, b in ((red, green), (green, blue), (red, blue)))
 
 
 def flags(rgb: npt.NDArray[np.uint8]) -> list[str]:
@@ -101,25 +104,41 @@ def has_plain_edge(rgb: npt.NDArray[np.uint8], spread: int = 12) -> bool:
 
 @dataclass
 class Looks:
-    """The images admitted so far: their hashes and small views, in all eight orientations."""
+    """The images so far: group, hash, and small view in one orientation; asked for in all eight.
 
+    A group is a tile with all that is made from it: those may, and mostly do, look alike.
+    """
+
+    groups: list[str] = field(default_factory=list)
     hashes: list[npt.NDArray[np.bool_]] = field(default_factory=list)
     views: list[npt.NDArray[np.float64]] = field(default_factory=list)
 
-    def admit(self, rgb: npt.NDArray[np.uint8]) -> bool:
-        """Take the image in, unless it is near one taken before."""
-        gray = Image.fromarray(rgb).convert("L")
+    def admit(self, rgb: npt.NDArray[np.uint8], group: str, max_correlation: float = 1.0) -> bool:
+        """Take (H, W, 3) pixels in, unless they are near an image of another group.
+
+        An image without structure has no hash to speak of, one bit is set: it is near to none.
+        """
+        gray = Image.fromarray(np.ascontiguousarray(rgb)).convert("L")
         small = np.asarray(gray.resize((32, 32), Image.Resampling.LANCZOS), dtype=np.float64)
-        hashes = np.stack([_hash(turn) for turn in _turns(small)])
-        views = np.stack([_view(turn) for turn in _turns(small)])
-        if self.hashes:
-            nearest = (hashes[:, None] != np.stack(self.hashes)).sum(axis=2).min()
-            likest = (views @ np.stack(self.views).T).max()
-            if nearest < MIN_DISTANCE or likest > MAX_CORRELATION:
+        turns = _turns(small)
+        hashes = np.stack([_hash(turn) for turn in turns])
+        if hashes[0].sum() <= 1:
+            return True
+        others = [i for i, known in enumerate(self.groups) if known != group]
+        if others:
+            known = np.stack([self.hashes[i] for i in others])
+            if int((hashes[:, None] != known).sum(axis=2).min()) < MIN_DISTANCE:
                 return False
+            if max_correlation < 1 and self._likest(turns, others) > max_correlation:
+                return False
+        self.groups.append(group)
         self.hashes.append(hashes[0])
-        self.views.append(views[0])
+        self.views.append(_view(small))
         return True
+
+    def _likest(self, turns: list[npt.NDArray[np.float64]], others: list[int]) -> float:
+        known = np.stack([self.views[i] for i in others])
+        return float((np.stack([_view(turn) for turn in turns]) @ known.T).max())
 
 
 def _turns(small: npt.NDArray[np.float64]) -> list[npt.NDArray[np.float64]]:

@@ -5,14 +5,15 @@ docs/sample.md lists sources and licences.
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from importlib.resources import files
+from importlib.util import find_spec
+from pathlib import Path
 
 import numpy as np
 import numpy.typing as npt
 from PIL import Image, ImageOps
 
 from cvdata.errors import ConfigError
-from cvdata.sample.looks import Looks, clears_thresholds
+from cvdata.sample.looks import MAX_CORRELATION, Looks, clears_thresholds
 
 Rgb = tuple[int, int, int]
 Tone = tuple[Rgb, Rgb, Rgb]
@@ -42,8 +43,9 @@ class Photo:
 
     def load(self) -> Image.Image:
         """The photograph as RGB; raises `ConfigError` where the dependency does not hold it."""
-        source = files(self.package).joinpath(self.path)
-        if not source.is_file():
+        spec = find_spec(self.package)  # not imported: scikit-learn alone takes seconds
+        source = Path(spec.origin or "").parent / self.path if spec else None
+        if source is None or not source.is_file():
             raise ConfigError(
                 f"{self.package} holds no {self.path}: reinstall cvdata's constraints"
             )
@@ -66,7 +68,7 @@ def _skimage(name: str, file: str, cell: int, credit: str, tone: Tone | None = N
 
 PHOTOS = (
     _skimage("stars", "hubble_deep_field.jpg", 110, f"Hubble eXtreme Deep Field: {_NASA}"),
-    _skimage("tissue", "ihc.png", 85, f"CMMI, Gosselies: {_FREE}"),
+    _skimage("tissue", "ihc.png", 85, f"Center for Microscopy and Molecular Imaging: {_FREE}"),
     Photo(
         "admiral",
         "matplotlib",
@@ -83,7 +85,11 @@ PHOTOS = (
         f"danielbuechele, flickr.com/photos/danielbuechele/6061409035: {_CC_BY}",
     ),
     _skimage(
-        "grass", "grass.png", 85, "Linolafett: CC0", ((10, 26, 8), (92, 134, 58), (228, 240, 196))
+        "grass",
+        "grass.png",
+        85,
+        "linolafett, DeviantArt: CC0",
+        ((10, 26, 8), (92, 134, 58), (228, 240, 196)),
     ),
     _skimage(
         "gravel",
@@ -122,7 +128,6 @@ PHOTOS = (
         ((26, 20, 8), (134, 112, 66), (248, 236, 196)),
     ),
     _skimage("retina", "retina.jpg", 176, "Mikael Haggstrom: CC0"),
-    _skimage("moon", "moon.png", 128, _NASA, ((6, 8, 20), (108, 114, 138), (240, 244, 255))),
     _skimage("cat", "chelsea.png", 90, "Chelsea, by Stefan van der Walt: CC0"),
     _skimage("rocket", "rocket.jpg", 106, "SpaceX: public domain"),
 )
@@ -148,21 +153,21 @@ class Tile:
         return Image.fromarray(self.pixels)
 
 
-def cut_tiles(seed: int, per_class: int | None = None) -> list[Tile]:
+def cut_tiles(looks: Looks, seed: int, per_class: int | None = None) -> list[Tile]:
     """Tiles of every photograph that do not overlap, are not flawed, and do not look alike.
 
     A tile is passed over where it comes near a threshold of an issue, or near one that was taken
-    before it: `looks.py` says what is compared. `per_class` bounds the tiles of one photograph.
+    before it: `looks` remembers them by name. `per_class` bounds the tiles of one photograph.
     """
-    looks = Looks()
     taken: list[Tile] = []
     for photo in PHOTOS:
         n_taken = 0
         for number, (box, pixels) in enumerate(_candidates(photo, seed)):
             if per_class is not None and n_taken == per_class:
                 break
-            if clears_thresholds(pixels) and looks.admit(pixels):
-                taken.append(Tile(photo, number, box, pixels))
+            tile = Tile(photo, number, box, pixels)
+            if clears_thresholds(pixels) and looks.admit(pixels, tile.name, MAX_CORRELATION):
+                taken.append(tile)
                 n_taken += 1
     return taken
 

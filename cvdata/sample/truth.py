@@ -73,8 +73,8 @@ class Truth:
     `issues` are the files in which an issue was planted. `expected_flags` are, for the issues
     that a definition decides exactly, all files that have it, planted or by the way. `errors` are
     the codes of the files that cannot be read. `leaks` are all pairs of a group that lie in
-    different splits. `box_errors` are the images of boxes/coins.json by the flaw of a box. `skipped`
-    are the names that this file system refused, with its reason.
+    different splits. `box_errors` are the images of boxes/coins.json by the flaw of a box.
+    `skipped` are the names that this file system refused, with its reason.
     """
 
     seed: int
