@@ -148,7 +148,7 @@ def _table(facts: DuplicateFacts) -> DataTable:
 def _plots(facts: DuplicateFacts, total: MethodFacts) -> list[Plot]:
     if not facts.sizes:
         return []
-    plots = [bars("plot-group-sizes", "Images in a group.", _sizes(facts.sizes), unit="groups")]
+    plots = [bars("plot-group-sizes", "Groups by size.", _sizes(facts.sizes), unit="groups")]
     ordered = sorted(facts.sizes.items(), reverse=True)
     sizes = islice((size for size, n in ordered for _ in range(n)), len(total.components))
     pairs = [
@@ -168,7 +168,11 @@ def _sizes(sizes: Mapping[int, int]) -> list[tuple[str, int]]:
     for size, n in sorted(sizes.items()):
         low, high = next((s for s in _SIZES if s[0] <= size <= s[1]), (size, size))
         label = (
-            f"{low} to {high}" if high > low else count(size) if size < 1000 else "1,000 or more"
+            f"{low} to {high} images"
+            if high > low
+            else f"{size} images"
+            if size < 1000
+            else "1,000 images or more"
         )
         counted[label] = counted.get(label, 0) + n
     return list(counted.items())

@@ -105,7 +105,7 @@ def _pair(
     ends = [(row["split_a"], row["id_a"]), (row["split_b"], row["id_b"])]
     ends.sort(key=lambda end: order.index(end[0]))
     images = tuple(
-        Shown(names.get(i, i.hex()), album.picture(i), name(split, 40), is_marked=True)
+        Shown(names.get(i, i.hex()), album.picture(i), name(split, 40), is_marked=i == ends[1][1])
         for split, i in ends
     )
     return ImageSet(alike(row["method"], row["distance"]), images)
