@@ -10,7 +10,7 @@ from cvdata.image import Image
 from cvdata.kernels import exposure
 from cvdata.kernels.pixels import BRIGHTNESS_BINS, count_colors
 from cvdata.measures.base import Field, Value
-from cvdata.measures.views import GRAY_SIDE, pixel_pass
+from cvdata.measures.views import COLOR_SIDE, pixel_pass
 
 _PERCENTS = (1, 5, 10, 15, 50, 85, 90, 95, 99)
 _AT = np.array(_PERCENTS, np.float64)
@@ -56,8 +56,8 @@ class Exposure:
 class Information:
     """Entropy at full size; number of colours on a sample of whole pixels.
 
-    Colours are counted at every f-th pixel of every f-th row, f the least that leaves at most 256
-    a side: exact where the longest side is at most 256.
+    Colours are counted at every f-th pixel of every f-th row, f the least that leaves at most 128
+    a side: exact where the longest side is at most 128.
     """
 
     name: ClassVar[str] = "information"
@@ -65,7 +65,7 @@ class Information:
     fields: ClassVar[tuple[Field, ...]] = (
         Field("entropy", "float32", "Entropy of the joined R, G, B histograms, bits, 0..9.585."),
         Field("gray_entropy", "float32", "Entropy of the grey histogram, bits, 0..8."),
-        Field("unique_colors", "int32", "Distinct RGB colours of the sample, 1..65,536."),
+        Field("unique_colors", "int32", "Distinct RGB colours of the sample, 1..16,384."),
     )
 
     def __call__(self, image: Image) -> Mapping[str, Value]:
@@ -74,5 +74,5 @@ class Information:
         return {
             "entropy": exposure.entropy(scan.channels),
             "gray_entropy": exposure.entropy(scan.luma),
-            "unique_colors": count_colors(scan.planes, GRAY_SIDE),
+            "unique_colors": count_colors(scan.planes, COLOR_SIDE),
         }

@@ -66,7 +66,7 @@ VALUES = {
     "blur_histogram_std": ("blur", 9.142107251613274),
     "entropy": ("information", 9.397208401834217),
     "gray_entropy": ("information", 7.586930255550683),
-    "unique_colors": ("information", 42957),
+    "unique_colors": ("information", 10794),
     "noise_sigma": ("noise", 3.367391746231511),
     "jpeg_blockiness": ("noise", 0.06951026808335878),
     "mean_r": ("color", 113.74564814814815),

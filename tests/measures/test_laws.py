@@ -25,7 +25,7 @@ RANGES: dict[str, tuple[float, float]] = {
     "rms_contrast": (0, 0.5),
     "entropy": (0, math.log2(768)),
     "gray_entropy": (0, 8),
-    "unique_colors": (1, 65_536),
+    "unique_colors": (1, 16_384),
     "jpeg_blockiness": (-1, 1),
     "laplacian_variance": (0, 1020**2),
     "tenengrad": (0, 2 * 1020**2),
