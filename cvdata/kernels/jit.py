@@ -11,12 +11,22 @@ F = TypeVar("F", bound=Callable[..., Any])
 
 def jit(function: F) -> F:
     """`function` as machine code that releases the GIL; threads may run it side by side."""
-    return cast(F, numba.njit(nogil=True, cache=True)(function))
+    return _compiled(function, {"nogil": True})
 
 
 def fast_jit(function: F) -> F:
     """`jit` that may reorder sums: the last bits are the machine's, so never for a decision."""
-    return cast(F, numba.njit(nogil=True, cache=True, fastmath=True)(function))
+    return _compiled(function, {"nogil": True, "fastmath": True})
+
+
+def _compiled(function: F, options: dict[str, Any]) -> F:
+    try:
+        return cast(F, numba.njit(cache=True, **options)(function))
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        # nowhere to keep machine code: every process compiles for itself
+        return cast(F, numba.njit(**options)(function))
 
 
 def _popcount(typingctx: Any, x: Any) -> Any:
