@@ -45,29 +45,36 @@ def copies(facts: DuplicateFacts | None) -> list[Finding]:
     """Copies that a keeper stands for, images that leak, images that contradict their copies."""
     if facts is None:
         return []
-    groups, disagreeing = facts.groups, facts.conflicts
-    apart = facts.leaks.to_pylist()
+    copied = facts.groups.filter(pc.invert(facts.groups["is_keeper"]))
     found = [
         Finding(
             "Copies of another image",
             next((m.n_copies for m in facts.methods if m.name == "any"), 0),
             "duplicates",
-            tuple(groups.filter(pc.invert(groups["is_keeper"]))["image_id"].to_pylist()),
+            _one_each(copied, "group_id", "image_id"),
         ),
         Finding(
             "Leaks across splits",
             sum(facts.leaking.values()),
             "leaks",
-            tuple(dict.fromkeys(row[end] for row in apart for end in ("id_a", "id_b"))),
+            _one_each(facts.leaks, "id_a", "id_b"),
         ),
         Finding(
             "Conflicting labels",
             facts.n_conflicting,
             "conflicts",
-            tuple(dict.fromkeys(disagreeing["image_id"].to_pylist())),
+            _one_each(facts.conflicts, "group_id", "image_id"),
         ),
     ]
     return [finding for finding in found if finding.n]
+
+
+def _one_each(rows: pa.Table, group: str, image: str) -> tuple[bytes, ...]:
+    """The first image of each group, in order: five pictures of one would tell of one only."""
+    first: dict[bytes, bytes] = {}
+    for row in rows.select([group, image]).to_pylist():
+        first.setdefault(row[group], row[image])
+    return tuple(dict.fromkeys(first.values()))
 
 
 def unread(data: ReportInput) -> int:

@@ -25,8 +25,6 @@ COLUMNS = 6
 NAME_LIMIT = 1000
 """Characters of a key in a CSV."""
 
-Row = Mapping[str, Any]
-
 
 @dataclass(frozen=True)
 class Method:
@@ -49,12 +47,11 @@ METHODS: Mapping[str, Method] = {
 
 @dataclass(frozen=True)
 class Shown:
-    """One image: `fact` is the line that matters, `note` the one beneath; marked in the accent."""
+    """One image: `fact` is the line that matters, where `is_marked` in the accent colour."""
 
     key: str
     picture: Picture | None
     fact: str
-    note: str = ""
     is_marked: bool = False
 
     @property
