@@ -19,12 +19,14 @@ import time
 from collections.abc import Callable
 from pathlib import Path
 
+import cv2
 import simplejpeg
 
 from cvdata.engine.session import EngineConfig, Session
 from cvdata.image import Limits
 from cvdata.measures import DEFAULT_MEASURES
-from cvdata.runs.scan import ScanOptions, fill, plan_sets
+from cvdata.runs.filling import FillOptions
+from cvdata.runs.scan import fill, plan_sets
 from cvdata.stages.scan import ImageScanner, MeasureSpec
 from cvdata.workspace import Workspace
 from jobs import ingest
@@ -41,6 +43,7 @@ def _decode(path: str) -> int:
 
 def _build() -> None:
     global _scan
+    cv2.setNumThreads(1)
     _scan = ImageScanner(SPECS, Limits())()
 
 
@@ -72,7 +75,7 @@ def _ours(folder: Path, n: int) -> tuple[float, float]:
             Session(EngineConfig("ray", workers=WORKERS)) as session,
         ):
             sets = plan_sets(list(SPECS), change.base.tables, Limits())
-            fill(change, session, sets, ScanOptions(chunk_rows=256))
+            fill(change, session, sets, FillOptions(chunk_rows=256))
         parts = [Path(p) for p in workspace.files("measures")]
         times = sorted(p.stat().st_mtime for p in parts)
         n_first = 256 * WORKERS
