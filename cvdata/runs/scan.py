@@ -1,34 +1,25 @@
 """Which measure sets a scan computes: what is asked for, less what committed sets hold."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 from cvdata.commits import TableState
 from cvdata.engine.session import Session
-from cvdata.engine.verbs import map_chunks
-from cvdata.errors import ConfigError, TooManyErrors, WorkspaceError
+from cvdata.errors import ConfigError
 from cvdata.image import Limits
 from cvdata.measures import spec_fingerprint
-from cvdata.parts import PartSpec, error_counts, open_part, parts_digest
+from cvdata.parts import PartSpec, open_part
+from cvdata.runs.filling import Cost, Filling, FillOptions, Work, fill_tables
+from cvdata.runs.infer import cost_of, describe, make_ready, spec_of
+from cvdata.stages.base import Stage
 from cvdata.stages.isolation_process import Confinement
+from cvdata.stages.predict import Inference, Predict
 from cvdata.stages.scan import MeasureSet, MeasureSpec, Scan
-from cvdata.tables import KeyedTable, Plan, check_complete, plan
-from cvdata.workspace import Change, Workspace
+from cvdata.workspace import Change
 
 PREFIX = "measures/"
-SMALL_RUN_ROWS = 100
-SECONDS_PER_IMAGE, ROW_BYTES, WORKER_BYTES = 0.004, 700, 1e9
+SECONDS_PER_IMAGE, ROW_BYTES = 0.004, 700
 """Measured on 0.2-megapixel JPEGs (docs/benchmarks.md); large images take longer."""
-
-
-@dataclass(frozen=True)
-class ScanOptions:
-    """How to compute, not what: nothing here can change a value."""
-
-    chunk_rows: int = 0
-    confinement: Confinement = field(default_factory=Confinement)
-    max_error_rate: float = 0.05
-    is_dry_run: bool = False
 
 
 @dataclass(frozen=True)
@@ -123,116 +114,55 @@ def from_meta(state: TableState) -> MeasureSet:
     return MeasureSet(specs, Limits(**limits), state.meta["generation"])
 
 
-def refuse_errors(n_errors: int, n_rows: int, max_error_rate: float) -> None:
-    """Over the limit nothing is committed; under 100 rows the limit is that of 100 rows."""
-    if n_errors > max_error_rate * max(n_rows, SMALL_RUN_ROWS if max_error_rate else 0):
-        raise TooManyErrors(
-            f"{n_errors:,} of {n_rows:,} images failed ({n_errors / n_rows:.1%}), more than "
-            f"--max-error-rate {max_error_rate:g}; nothing is committed. The finished parts are "
-            "kept: look at the source, or raise the limit and run the same command again"
-        )
-
-
-@dataclass(frozen=True)
-class Tally:
-    """The conservation law of a scan: records = ok + errors by code."""
-
-    n_records: int
-    n_ok: int
-    errors: Mapping[str, int]
-
-    @property
-    def n_errors(self) -> int:
-        """Error rows."""
-        return sum(self.errors.values())
-
-    def line(self) -> str:
-        """The law, with its numbers."""
-        codes = ", ".join(f"{code} {n:,}" for code, n in sorted(self.errors.items()))
-        tail = f" ({codes})" if codes else ""
-        return f"{self.n_records:,} records = {self.n_ok:,} ok + {self.n_errors:,} errors{tail}"
-
-
-def tally(workspace: Workspace) -> Tally:
-    """Count the committed rows and assert the law; `WorkspaceError` where it does not hold."""
-    errors: dict[str, int] = {}
-    n_ok = n_records = 0
-    for id_range in workspace.ranges():
-        n_records += len(workspace.read("records", ["image_id"], id_range=id_range))
-        rows = workspace.read("measures", ["error"], id_range=id_range)
-        n_ok += rows["error"].null_count
-        for code, n in error_counts(rows).items():
-            errors[code] = errors.get(code, 0) + n
-    found = Tally(n_records, n_ok, dict(sorted(errors.items())))
-    if found.n_ok + found.n_errors != n_records:
-        raise WorkspaceError(f"the conservation law does not hold: {found.line()}")
-    return found
-
-
 def next_generation(tables: Mapping[str, TableState]) -> int:
     """One more than any committed set has: what `--refresh` computes."""
     return max((s.meta["generation"] for s in measure_sets(tables).values()), default=0) + 1
 
 
-@dataclass(frozen=True)
-class Work:
-    """What one scan computes, or computed."""
-
-    plan: Plan
-    sets: tuple[MeasureSet, ...]
-    images_per_second: float = 0.0
-
-    @property
-    def n_rows(self) -> int:
-        """Images to decode."""
-        return self.plan.n_rows
-
-    def numbers(self) -> dict[str, object]:
-        """For the commit and for machines."""
-        return {
-            "n_records": self.plan.n_records,
-            "n_decoded": self.n_rows,
-            "pending_bytes": self.plan.pending_bytes,
-            "images_per_second": round(self.images_per_second, 1),
-        }
-
-    def lines(self) -> list[str]:
-        """The plan, for `--dry-run`."""
-        columns = sum(len(s.schema) for s in self.sets)
-        seconds = self.n_rows * SECONDS_PER_IMAGE
-        return [
-            f"plan: {self.n_rows:,} of {self.plan.n_records:,} images pending, "
-            f"{len(self.plan.chunks):,} chunks",
-            f"  {self.plan.pending_bytes / 1e9:,.2f} GB to read, about "
-            f"{self.n_rows * ROW_BYTES / 1e9:,.3f} GB to write in {columns} columns",
-            f"  about {seconds / 60:,.1f} CPU minutes, at most {WORKER_BYTES / 1e9:.0f} GB of "
-            "memory a worker",
-        ]
-
-
-def fill(change: Change, session: Session, plan_: SetPlan, options: ScanOptions) -> Work:
-    """Compute what the sets lack: rows -> parts, checked complete and within the error rate."""
+def fill(
+    change: Change,
+    session: Session,
+    plan_: SetPlan,
+    options: FillOptions,
+    inference: Inference | None = None,
+) -> Work:
+    """Compute what the sets lack, and what the model's table lacks, each image decoded once."""
     order = max((s.meta.get("order", 0) for s in change.base.tables.values()), default=0)
-    tables: dict[str, KeyedTable] = {}
-    covers = parts_digest(change.records)
+    tables: list[tuple[PartSpec, Mapping[str, object]]] = []
     for measure_set in plan_.sets:
         held = change.base.tables.get(measure_set.table)
         order = order if held else order + 1
         meta = to_meta(measure_set, held.meta["order"] if held else order)
-        spec = PartSpec(measure_set.table, measure_set.fingerprint, measure_set.schema)
-        tables[measure_set.table] = change.keyed(spec, {**meta, "covers": covers})
-    work = plan(change.store, change.records, list(tables.values()), options.chunk_rows)
-    if options.is_dry_run:
-        return Work(work, plan_.sets)
-    sets = plan_.by_table()
-    rate = 0.0
-    for names, chunks in work.groups().items():
-        stage = Scan(tuple(sets[n] for n in names), options.confinement)
-        rate = map_chunks(session, stage, chunks, tables).rate
-    for table in tables.values():
-        check_complete(table, work.chunks, change.store)
-        n_errors = sum(sum(p.errors.values()) for p in table.added)
-        refuse_errors(n_errors, sum(p.rows for p in table.added), options.max_error_rate)
-    for name in superseded(change, plan_):
-        change.drop(name)
-    return Work(work, plan_.sets, rate)
+        tables.append(
+            (PartSpec(measure_set.table, measure_set.fingerprint, measure_set.schema), meta)
+        )
+    columns = sum(len(s.schema) for s in plan_.sets)
+    cost = Cost(SECONDS_PER_IMAGE, ROW_BYTES, columns)
+    if inference is not None:
+        tables.append((spec_of(inference), describe(inference)))
+        cost += cost_of(inference)
+    filling = Filling(tables, _Stages(plan_.by_table(), inference, options.confinement), cost)
+    work = fill_tables(change, session, filling, options)
+    if not options.is_dry_run:
+        for name in superseded(change, plan_):
+            change.drop(name)
+    return work
+
+
+@dataclass(frozen=True)
+class _Stages:
+    """The stage that feeds just the tables named: one pass over the pixels, whatever they are."""
+
+    sets: Mapping[str, MeasureSet]
+    inference: Inference | None
+    confinement: Confinement
+
+    def __call__(self, names: tuple[str, ...]) -> Stage:
+        chosen = tuple(self.sets[n] for n in names if n in self.sets)
+        model = self.inference
+        if model is None or model.table not in names:
+            return Scan(chosen, self.confinement)
+        make_ready(model)
+        if not chosen:
+            return Predict(model, self.confinement)
+        return Scan(chosen, self.confinement, model.resources, model)

@@ -1,6 +1,5 @@
 """Scan: fetch and decode each image once, measure everything that is asked for."""
 
-from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -12,10 +11,9 @@ from cvdata.image import DECODE_VERSION, Limits
 from cvdata.measures import spec_fingerprint
 from cvdata.measures.base import Measure, Value
 from cvdata.schema import measures_schema
-from cvdata.sources.fetch import Fetcher
 from cvdata.stages.base import Resources
-from cvdata.stages.isolation import shared_sandbox
 from cvdata.stages.isolation_process import Confinement
+from cvdata.stages.predict import Inference, Reader, limits_text
 from cvdata.stages.scanner import ImageScanner, MeasureSpec, Row
 from cvdata.storage import digest
 
@@ -38,10 +36,7 @@ class MeasureSet:
     @cached_property
     def fingerprint(self) -> str:
         """Hex sha256 of all that can change a value in the set."""
-        limits = (
-            f"{self.limits.max_bytes} {self.limits.max_pixels} {self.limits.max_side} "
-            f"{' '.join(sorted(self.limits.formats))}"
-        )
+        limits = limits_text(self.limits)
         parts = [spec_fingerprint(m) for m in self.measures]
         text = "\n".join([f"decode {DECODE_VERSION}", limits, *sorted(parts)])
         return digest(f"{text}\n{self.generation or ''}".encode())
@@ -59,57 +54,36 @@ class MeasureSet:
 
 @dataclass(frozen=True)
 class Scan:
-    """Rows of `records` -> rows of each measure set, from one fetch and one decode an image."""
+    """Rows of `records` -> rows of each measure set, from one fetch and one decode an image.
+
+    With an `inference` the model sees the same decoded pixels, and its table is fed as well.
+    """
 
     sets: tuple[MeasureSet, ...]
     confinement: Confinement = field(default_factory=Confinement)
     resources: Resources = field(default_factory=Resources)
+    inference: Inference | None = None
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
         """Schema by table."""
-        return {s.table: s.schema for s in self.sets}
+        model = self.inference
+        return {s.table: s.schema for s in self.sets} | (model.schemas if model else {})
 
     @property
     def fingerprints(self) -> dict[str, str]:
         """Fingerprint by table."""
-        return {s.table: s.fingerprint for s in self.sets}
+        model = self.inference
+        return {s.table: s.fingerprint for s in self.sets} | (model.fingerprints if model else {})
 
     def __call__(self, batch: pa.Table) -> dict[str, pa.Table]:
         """Measure every row; a broken image is a row with its error code."""
-        results = self._scan(batch)
-        again = [
-            i
-            for i, result in enumerate(results)
-            if isinstance(result, ImageError) and result.code is ErrorCode.CHANGED
-        ]
-        if again:
-            for i, result in zip(again, self._scan(batch.take(again)), strict=True):
-                results[i] = result
-        return {s.table: _rows(batch, results, s) for s in self.sets}
-
-    def _scan(self, batch: pa.Table) -> list[Any]:
-        """For each row its values and failed measures, or the `ImageError` that it ended with."""
-        results: list[Any] = [None] * len(batch)
-        places: list[int] = []
         specs = tuple(spec for s in self.sets for spec in s.specs)
-        scanner = ImageScanner(specs, self.sets[0].limits)
-        with shared_sandbox(scanner, limits=self.confinement) as sandbox:
-            for n, result in enumerate(sandbox.map(self._fetched(batch, results, places))):
-                results[places[n]] = result
-        return results
-
-    def _fetched(
-        self, batch: pa.Table, results: list[Any], places: list[int]
-    ) -> Iterator[tuple[bytes, str]]:
-        limit = self.sets[0].limits.max_bytes
-        uris = batch["uri"].to_pylist()
-        for i, data in enumerate(Fetcher(max_bytes=limit).fetch(batch)):
-            if isinstance(data, ImageError):
-                results[i] = data
-            else:
-                places.append(i)
-                yield data, uris[i]
+        done = Reader(specs, self.sets[0].limits, self.confinement, self.inference)(batch)
+        tables = {s.table: _rows(batch, done.outcomes, s) for s in self.sets}
+        if self.inference is not None:
+            tables[self.inference.table] = self.inference.rows(batch, done.results)
+        return tables
 
 
 def _rows(batch: pa.Table, results: list[Any], measure_set: MeasureSet) -> pa.Table:
@@ -125,7 +99,7 @@ def _rows(batch: pa.Table, results: list[Any], measure_set: MeasureSet) -> pa.Ta
         if isinstance(result, ImageError):
             error, detail = str(result.code), result.detail
         else:
-            row, failures = result
+            row, failures, _ = result
             failed = {n: text for n, text in failures.items() if n in names}
             if failed:
                 error = str(ErrorCode.MEASURE_FAILED)

@@ -1,4 +1,4 @@
-"""What runs in the sandbox: bytes -> the values of every measure.
+"""What runs in the sandbox: bytes -> the values of every measure, and a model's input.
 
 It imports little, because every child waits for it.
 """
@@ -8,13 +8,17 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
+import numpy.typing as npt
 
-from cvdata.errors import ConfigError
+from cvdata.errors import ConfigError, printable
 from cvdata.image import Header, Image, Limits, open_image
 from cvdata.measures import build, measure_all
 from cvdata.measures.base import Measure, Value
 
 Row = dict[str, Value]
+Prepare = Callable[[npt.NDArray[np.uint8]], Any]
+Scanned = tuple[Row, dict[str, str], Any]
+"""Values, failures by measure, and what the model takes: None without one, a text where it fails"""
 
 
 @dataclass(frozen=True)
@@ -41,21 +45,36 @@ class MeasureSpec:
 
 @dataclass(frozen=True)
 class ImageScanner:
-    """What the sandbox runs: bytes -> (values, failures by measure). Small; it travels."""
+    """What the sandbox runs: bytes -> `Scanned`. Small; it travels.
+
+    `prepare` makes a model's input of the decoded pixels; it must be picklable.
+    """
 
     specs: tuple[MeasureSpec, ...]
     limits: Limits
+    prepare: Prepare | None = None
 
-    def __call__(self) -> Callable[[bytes, str], tuple[Row, dict[str, str]]]:
+    def __call__(self) -> Callable[[bytes, str], Scanned]:
         """Build the measures where the pixels will be."""
         measures = [spec.build() for spec in self.specs]
         # Compiled kernels load on first use: now, not on the time of the first image.
         measure_all(measures, _blank())
+        _prepared(self.prepare, _blank())
 
-        def scan(data: bytes, name: str) -> tuple[Row, dict[str, str]]:
-            return measure_all(measures, open_image(data, self.limits, name))
+        def scan(data: bytes, name: str) -> Scanned:
+            image = open_image(data, self.limits, name)
+            return *measure_all(measures, image), _prepared(self.prepare, image)
 
         return scan
+
+
+def _prepared(prepare: Prepare | None, image: Image) -> Any:
+    try:
+        return None if prepare is None else prepare(image.rgb)
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  a model may be anybody's code
+        return printable(f"{type(error).__name__}: {error}")
 
 
 def _blank() -> Image:

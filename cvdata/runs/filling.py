@@ -1,0 +1,154 @@
+"""Keyed tables brought up to date: plan what they lack, compute it, check it, count it."""
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+
+from cvdata.engine.session import Session
+from cvdata.engine.verbs import map_chunks
+from cvdata.errors import TooManyErrors, WorkspaceError
+from cvdata.parts import PartSpec, error_counts, parts_digest
+from cvdata.stages.base import Stage
+from cvdata.stages.isolation_process import Confinement
+from cvdata.tables import KeyedTable, Plan, check_complete, plan
+from cvdata.workspace import Change, Workspace
+
+SMALL_RUN_ROWS = 100
+WORKER_BYTES = 1e9
+
+
+@dataclass(frozen=True)
+class FillOptions:
+    """How to compute, not what: nothing here can change a value."""
+
+    chunk_rows: int = 0
+    confinement: Confinement = field(default_factory=Confinement)
+    max_error_rate: float = 0.05
+    is_dry_run: bool = False
+
+
+@dataclass(frozen=True)
+class Cost:
+    """What an image costs, for the plan that `--dry-run` prints."""
+
+    seconds: float
+    row_bytes: int
+    n_columns: int
+
+    def __add__(self, other: "Cost") -> "Cost":
+        return Cost(
+            self.seconds + other.seconds,
+            self.row_bytes + other.row_bytes,
+            self.n_columns + other.n_columns,
+        )
+
+
+@dataclass(frozen=True)
+class Filling:
+    """Tables to bring up to date together, what feeds each choice of them, and what it costs.
+
+    `stage` gets the names of the tables that a group of rows lacks.
+    """
+
+    tables: Sequence[tuple[PartSpec, Mapping[str, object]]]
+    stage: Callable[[tuple[str, ...]], Stage]
+    cost: Cost
+
+
+@dataclass(frozen=True)
+class Work:
+    """What one run computes, or computed."""
+
+    plan: Plan
+    cost: Cost
+    images_per_second: float = 0.0
+
+    @property
+    def n_rows(self) -> int:
+        """Images to decode."""
+        return self.plan.n_rows
+
+    def numbers(self) -> dict[str, object]:
+        """For the commit and for machines."""
+        return {
+            "n_records": self.plan.n_records,
+            "n_decoded": self.n_rows,
+            "pending_bytes": self.plan.pending_bytes,
+            "images_per_second": round(self.images_per_second, 1),
+        }
+
+    def lines(self) -> list[str]:
+        """The plan, for `--dry-run`."""
+        return [
+            f"plan: {self.n_rows:,} of {self.plan.n_records:,} images pending, "
+            f"{len(self.plan.chunks):,} chunks",
+            f"  {self.plan.pending_bytes / 1e9:,.2f} GB to read, about "
+            f"{self.n_rows * self.cost.row_bytes / 1e9:,.3f} GB to write in "
+            f"{self.cost.n_columns} columns",
+            f"  about {self.n_rows * self.cost.seconds / 60:,.1f} CPU minutes, at most "
+            f"{WORKER_BYTES / 1e9:.0f} GB of memory a worker",
+        ]
+
+
+def fill_tables(change: Change, session: Session, filling: Filling, options: FillOptions) -> Work:
+    """Compute what the tables lack: rows -> parts, checked complete and within the error rate."""
+    covers = parts_digest(change.records)
+    tables: dict[str, KeyedTable] = {
+        spec.table: change.keyed(spec, {**meta, "covers": covers}) for spec, meta in filling.tables
+    }
+    work = plan(change.store, change.records, list(tables.values()), options.chunk_rows)
+    if options.is_dry_run:
+        return Work(work, filling.cost)
+    rate = 0.0
+    for names, chunks in work.groups().items():
+        rate = map_chunks(session, filling.stage(names), chunks, tables).rate
+    for table in tables.values():
+        check_complete(table, work.chunks, change.store)
+        n_errors = sum(sum(p.errors.values()) for p in table.added)
+        refuse_errors(n_errors, sum(p.rows for p in table.added), options.max_error_rate)
+    return Work(work, filling.cost, rate)
+
+
+def refuse_errors(n_errors: int, n_rows: int, max_error_rate: float) -> None:
+    """Over the limit nothing is committed; under 100 rows the limit is that of 100 rows."""
+    if n_errors > max_error_rate * max(n_rows, SMALL_RUN_ROWS if max_error_rate else 0):
+        raise TooManyErrors(
+            f"{n_errors:,} of {n_rows:,} images failed ({n_errors / n_rows:.1%}), more than "
+            f"--max-error-rate {max_error_rate:g}; nothing is committed. The finished parts are "
+            "kept: look at the source, or raise the limit and run the same command again"
+        )
+
+
+@dataclass(frozen=True)
+class Tally:
+    """The conservation law of a table: records = ok + errors by code."""
+
+    n_records: int
+    n_ok: int
+    errors: Mapping[str, int]
+
+    @property
+    def n_errors(self) -> int:
+        """Error rows."""
+        return sum(self.errors.values())
+
+    def line(self) -> str:
+        """The law, with its numbers."""
+        codes = ", ".join(f"{code} {n:,}" for code, n in sorted(self.errors.items()))
+        tail = f" ({codes})" if codes else ""
+        return f"{self.n_records:,} records = {self.n_ok:,} ok + {self.n_errors:,} errors{tail}"
+
+
+def tally(workspace: Workspace, table: str = "measures") -> Tally:
+    """Count the committed rows and assert the law; `WorkspaceError` where it does not hold."""
+    errors: dict[str, int] = {}
+    n_ok = n_records = 0
+    for id_range in workspace.ranges():
+        n_records += len(workspace.read("records", ["image_id"], id_range=id_range))
+        rows = workspace.read(table, ["error"], id_range=id_range)
+        n_ok += rows["error"].null_count
+        for code, n in error_counts(rows).items():
+            errors[code] = errors.get(code, 0) + n
+    found = Tally(n_records, n_ok, dict(sorted(errors.items())))
+    if found.n_ok + found.n_errors != n_records:
+        raise WorkspaceError(f"the conservation law does not hold: {found.line()}")
+    return found
