@@ -16,11 +16,11 @@ class Config(JobConfig):
     """Render what the workspace knows as one page that opens anywhere."""
 
     title: str = ""
-    """Title of the page; default: the name of the workspace."""
+    """Title of the page; default: the names of the sources."""
     share: bool = False
     """Leave out every absolute path and storage URL."""
     per_issue: int = Field(48, ge=0)
-    """Thumbnails an issue, worst first."""
+    """Rows an issue, worst first; 24 are shown, all are in its download."""
     per_error: int = Field(200, ge=0)
     """Files named for each error code."""
     refresh: bool = False
@@ -30,7 +30,6 @@ class Config(JobConfig):
 def run(config: Config) -> Summary:
     """Write `report/<commit>/report.html`."""
     workspace = Workspace(config.workspace, single_writer=config.single_writer).prepare()
-    title = config.title or config.workspace.rstrip("/").rsplit("/", 1)[-1]
     path = f"report/{workspace.head.seq}/report.html"
     if config.dry_run:
         return Summary((f"plan: write {workspace.store.path(path)}",))
@@ -44,7 +43,7 @@ def run(config: Config) -> Summary:
         and workspace.store.get(made) == settings
     ):
         return Summary((f"report: {where} (as it was)",), {"report": where})
-    data = gather(workspace, title, config.per_issue, config.per_error)
+    data = gather(workspace, config.title, config.per_issue, config.per_error)
     page = render(data, share=config.share).encode()
     workspace.store.put(path, page)
     workspace.store.put(made, settings)
