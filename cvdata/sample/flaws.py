@@ -8,7 +8,7 @@ import numpy.typing as npt
 from PIL import Image, ImageFilter, ImageOps
 
 from cvdata.sample.encode import jpeg, png
-from cvdata.sample.looks import THRESHOLDS, scores
+from cvdata.sample.looks import CLIPPED, NOISY, THRESHOLDS, clipped_share, noise_sigma, scores
 
 Pixels = npt.NDArray[np.uint8]
 
@@ -73,10 +73,12 @@ def _blurry(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes
     return None
 
 
-def _noisy(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes:
+def _noisy(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes | None:
+    """Noise in each channel; half of it is lost where the picture is black, so not on the night."""
     sigma = 40 + 4 * variant
     noise = np.rint(rng.normal(0, sigma, (image.height, image.width, 3)))
-    return jpeg(_picture(np.asarray(image) + noise), 95)
+    flawed = _picture(np.asarray(image) + noise)
+    return jpeg(flawed, 95) if noise_sigma(np.asarray(flawed)) > NOISY * BEYOND else None
 
 
 def _low_information(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes | None:
@@ -119,13 +121,13 @@ def _grayscale(image: Image.Image, variant: int, rng: np.random.Generator) -> by
     return jpeg(gray if variant % 2 == 0 else gray.convert("RGB"))
 
 
-def _clipped(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes:
+def _clipped(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes | None:
     pixels = np.array(image)
     gray = np.asarray(image.convert("L"))
     low, high = np.percentile(gray, [(20, 60), (35, 70), (5, 40), (50, 80), (30, 65)][variant % 5])
     pixels[gray >= high] = 255
     pixels[gray <= low] = 0
-    return png(Image.fromarray(pixels))
+    return png(Image.fromarray(pixels)) if clipped_share(pixels) > CLIPPED * BEYOND else None
 
 
 def _bordered(image: Image.Image, variant: int, rng: np.random.Generator) -> bytes:

@@ -20,6 +20,9 @@ THRESHOLDS = {
 }
 """CleanVision 0.3.7: flagged where the score is below."""
 
+NOISY, CLIPPED = 20.0, 0.5
+"""cvdata's own: noisy above so many gray levels, clipped above this share of the pixels."""
+
 MARGIN = 1.15
 """A tile's scores are this many times their thresholds: far from any rounding of an encoder."""
 
@@ -93,6 +96,14 @@ def clipped_share(rgb: npt.NDArray[np.uint8]) -> float:
     """Share of pixels that are black or white in gray, 0..1."""
     gray = np.asarray(Image.fromarray(np.ascontiguousarray(rgb)).convert("L"))
     return float(((gray == 0) | (gray == 255)).mean())
+
+
+def noise_sigma(rgb: npt.NDArray[np.uint8]) -> float:
+    """Noise of the gray image, in gray levels. Immerkaer 1996."""
+    gray = np.asarray(Image.fromarray(np.ascontiguousarray(rgb)).convert("L"), dtype=np.float64)
+    across = gray[:, :-2] - 2 * gray[:, 1:-1] + gray[:, 2:]
+    second = across[:-2] - 2 * across[1:-1] + across[2:]
+    return float(np.sqrt(np.pi / 2) / 6 * np.abs(second).mean())
 
 
 def has_plain_edge(rgb: npt.NDArray[np.uint8], spread: int = 12) -> bool:
