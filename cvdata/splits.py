@@ -1,6 +1,6 @@
 """Splits that do not leak: near-duplicates stay together, classes stay in proportion."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from hashlib import blake2b
 
 import numpy as np
@@ -35,23 +35,14 @@ def assign_splits(
     share /= share.sum()
     keys = _keys(images.column("image_id"), seed)
     label = _codes(images.column("label"))
-    group, by_group = _grouped(np.asarray(component, np.int64))
+    _, group = np.unique(np.asarray(component, np.int64), return_inverse=True)
     frozen = _frozen(images.column("image_id"), assigned, names)
-    n_groups, n_labels = len(by_group), int(label.max(initial=0)) + 1
-    held = np.zeros((len(names), n_labels))
+    split = frozen.copy()
+    held = np.zeros((len(names), int(label.max(initial=0)) + 1))
     settled = np.flatnonzero(frozen >= 0)
     np.add.at(held, (frozen[settled], label[settled]), 1)
-    totals = np.bincount(label, minlength=n_labels).astype(np.float64)
-    want = share[:, None] * totals[None, :]
-    split = np.full(len(label), -1, np.int64)
-    split[settled] = frozen[settled]
-    group_key = np.full(n_groups, np.iinfo(np.uint64).max, np.uint64)
-    np.minimum.at(group_key, group, keys)
-    sizes = np.bincount(group, minlength=n_groups)
-    for g in np.lexsort((group_key, -sizes)):
-        if sizes[g] < 2:
-            break
-        rows = by_group[g]
+    want = share[:, None] * np.bincount(label, minlength=held.shape[1])[None, :]
+    for rows in _groups(group, keys):
         open_rows = rows[frozen[rows] < 0]
         classes, counts = np.unique(label[open_rows], return_counts=True)
         chosen = _home(frozen[rows], len(names))
@@ -59,9 +50,21 @@ def assign_splits(
             chosen = _neediest(want, held, classes, counts)
         held[chosen, classes] += counts
         split[open_rows] = chosen
-    single = np.flatnonzero((sizes[group] == 1) & (frozen < 0))
+    single = np.flatnonzero(split < 0)
     split[single] = _dealt(label[single], keys[single], want - held)
     return _table(images, split, names)
+
+
+def _groups(group: I64, keys: npt.NDArray[np.uint64]) -> Iterator[I64]:
+    """The rows of each group of two or more; the largest first, ties by the least key."""
+    sizes = np.bincount(group)
+    order = np.argsort(group, kind="stable")
+    starts = np.cumsum(sizes) - sizes
+    least = np.full(len(sizes), np.iinfo(np.uint64).max, np.uint64)
+    np.minimum.at(least, group, keys)
+    several = np.flatnonzero(sizes > 1)
+    for g in several[np.lexsort((least[several], -sizes[several]))]:
+        yield order[starts[g] : starts[g] + sizes[g]]
 
 
 def _dealt(label: I64, keys: npt.NDArray[np.uint64], lack: npt.NDArray[np.float64]) -> I64:
@@ -109,21 +112,16 @@ def _codes(labels: pa.ChunkedArray) -> I64:
     return np.asarray(pc.index_in(filled, value_set=names), np.int64)
 
 
-def _grouped(component: I64) -> tuple[I64, list[I64]]:
-    """(group number of each row, the rows of each group)."""
-    _, group = np.unique(component, return_inverse=True)
-    order = np.argsort(group, kind="stable")
-    cuts = np.cumsum(np.bincount(group))[:-1]
-    return group, np.split(order, cuts) if len(order) else []
-
-
 def _frozen(ids: pa.ChunkedArray, assigned: pa.Table | None, names: list[str]) -> I64:
     """(N,) the split an image has already, -1 for none."""
     if assigned is None or len(assigned) == 0:
         return np.full(len(ids), -1, np.int64)
     unknown = sorted(set(pc.unique(assigned.column("split")).to_pylist()) - set(names))
     if unknown:
-        raise ConfigError(f"images are assigned to {unknown}, which the fractions do not name")
+        raise ConfigError(
+            f"images are assigned to {unknown}, which the fractions do not name: name them, or "
+            "forget what is assigned with --fresh"
+        )
     at = pc.index_in(ids, value_set=assigned.column("image_id"))
     codes = pc.index_in(assigned.column("split"), value_set=pa.array(names))
     return np.asarray(pc.fill_null(codes.take(at), -1), np.int64)
