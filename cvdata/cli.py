@@ -16,6 +16,7 @@ JOBS = {
     "infer": "a model over each image -> embeddings or predictions",
     "eda": "measures -> issues and summary, in seconds",
     "dedup": "measures -> exact, perceptual and semantic copies, groups, leaks",
+    "split": "copies -> train, val and test that do not leak; what is assigned stays",
     "report": "tables -> one self-contained report.html",
 }
 TOOL_NAMES = {

@@ -2,6 +2,7 @@
 
 import json
 import sys
+from collections.abc import Sequence
 
 from pydantic import Field
 
@@ -9,6 +10,7 @@ from cvdata.command import Summary, engine_config, main
 from cvdata.config import JobConfig
 from cvdata.duplicates.keep import DEFAULT_KEEP, KeepPolicy
 from cvdata.engine.session import Session
+from cvdata.runs.against import Other, external_leaks, open_others, with_external
 from cvdata.runs.dedup import DedupOptions, find_candidates, group, load_images
 from cvdata.runs.dedup_tables import is_current, lines, publish, tables_of
 from cvdata.workspace import Workspace
@@ -31,6 +33,8 @@ class Config(JobConfig):
     """Which copy stays: columns, best first; `-` prefers more."""
     verify: bool = True
     """Look at candidate pairs again: registration and local structure (docs/dedup.md)."""
+    against: list[str] = Field([])
+    """Workspaces of evaluation sets: copies of their images are leaks, and never grouped."""
     fresh: bool = False
     """Forget earlier keepers and decide anew."""
 
@@ -51,22 +55,31 @@ class Config(JobConfig):
 def run(config: Config) -> Summary:
     """Write pairs, duplicates, leaks, conflicts, successions."""
     options = config.dedup_options()
-    names = set(Config.model_fields) - set(JobConfig.model_fields)
-    settings = json.dumps(config.model_dump(mode="json", include=names), sort_keys=True)
     workspace = Workspace(config.workspace, single_writer=config.single_writer)
     with workspace.change("dedup", config.model_dump(mode="json")) as change:
         if config.dry_run:
             change.cancel()
             rows = sum(part.rows for part in change.records)
             return Summary((f"plan: compare {rows:,} images by {', '.join(config.methods)}",))
+        others = open_others(workspace, config.against)
+        settings = _settings(config, others)
         if config.fresh or not is_current(change.base, settings):
             images = load_images(workspace, options)
             found = find_candidates(workspace, images, options)
             with Session(engine_config(config)) as session:
                 cover = group(session, workspace, images, found, options)
-            publish(change, images, tables_of(workspace, images, found, cover), settings)
+                outside = [external_leaks(session, workspace, images, o, options) for o in others]
+            outcome = with_external(tables_of(workspace, images, found, cover), outside)
+            publish(change, images, outcome, settings)
     figures = json.loads(workspace.artifact("dedup.json"))
     return Summary(tuple(lines(figures, workspace)), {"dedup": figures})
+
+
+def _settings(config: Config, others: Sequence[Other]) -> str:
+    names = set(Config.model_fields) - set(JobConfig.model_fields)
+    chosen = config.model_dump(mode="json", include=names)
+    chosen["against"] = {other.name: other.inputs for other in others}
+    return json.dumps(chosen, sort_keys=True)
 
 
 if __name__ == "__main__":

@@ -54,7 +54,7 @@ def components(
     sizes = np.bincount(component, minlength=n)
     rows = np.flatnonzero((sizes[component] > 1) & is_wanted[component])
     rows = rows[np.argsort(component[rows], kind="stable")]
-    records = _records(workspace, images, rows)
+    records = records_of(workspace, images, rows)
     rank = np.empty(n, np.int64)
     rank[images.order] = np.arange(n)
     graphs = {m: _Sorted.of(found, component) for m, found in by_method.items()}
@@ -143,7 +143,8 @@ def _packed(component: Sequence[int] | npt.NDArray[np.integer]) -> Iterator[tupl
             start = end
 
 
-def _records(workspace: Workspace, images: Images, rows: I64) -> pa.Table:
+def records_of(workspace: Workspace, images: Images, rows: I64) -> pa.Table:
+    """What fetches these rows, in their order."""
     found = workspace.read("records", FETCH_COLUMNS)
     for name in ("boxes", "label", "split"):
         found = found.append_column(name, pa.nulls(len(found), RECORDS.field(name).type))

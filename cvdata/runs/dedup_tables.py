@@ -163,10 +163,17 @@ def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
             f"  {name:<14} {m['n_groups']:>8,} groups {m['n_copies']:>9,} copies "
             f"from {m['n_pairs']:,} pairs{tail}"
         )
+    outside: dict[str, dict[str, int]] = figures.get("against", {})
+    n_leaks = _any(workspace, "leaks") - sum(m["n_leaks"] for m in outside.values())
     text.append(
         f"  verified {figures['n_verified']:,} pairs, turned down {figures['n_turned_down']:,}; "
-        f"leaks {_any(workspace, 'leaks'):,}, label conflicts {_any(workspace, 'conflicts'):,}"
+        f"leaks {n_leaks:,}, label conflicts {_any(workspace, 'conflicts'):,}"
     )
+    for name, m in outside.items():
+        text.append(
+            f"  against {name}: {m['n_leaking']:,} images are copies of its {m['n_images']:,}, "
+            f"{m['n_leaks']:,} pairs; turned down {m['n_turned_down']:,} of {m['n_verified']:,}"
+        )
     return text
 
 

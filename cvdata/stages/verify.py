@@ -54,6 +54,26 @@ class Grouped:
     n_unresolved: int = 0
 
 
+@dataclass(frozen=True)
+class Pairs:
+    """Pairs (a, b) of rows of `records`, and `at`: their numbers; `pixels` as of `Component`."""
+
+    at: I64
+    records: pa.Table
+    pixels: I64
+    a: I64
+    b: I64
+
+
+@dataclass(frozen=True)
+class PairVerdicts:
+    """Whether the pairs `at` are copies."""
+
+    at: I64
+    is_copy: Bools
+    n_unread: int
+
+
 @dataclass
 class _Looker:
     """Verdicts on pairs of rows, each pair looked at once."""
@@ -114,6 +134,21 @@ class VerifyComponents:
         a, b = part.rows[pairs[:, 0]], part.rows[pairs[:, 1]]
         n_unread = sum(view is None for view in views) if self.is_looking else 0
         return Grouped(part.rows, keeper, distance, a, b, verdicts, n_unread, n_unresolved)
+
+
+@dataclass(frozen=True)
+class VerifyPairs:
+    """The task: decode the images of some pairs once, then look at each pair."""
+
+    options: VerifyOptions = field(default_factory=VerifyOptions)
+
+    def __call__(self, part: Pairs) -> PairVerdicts:
+        """A verdict for every pair; what cannot be read now is no copy."""
+        thumbs = list(gray_thumbs(part.records))
+        views = [None if thumb is None else View(thumb) for thumb in thumbs]
+        look = _Looker(part.pixels, views, self.options, is_looking=True)
+        is_copy = look(part.a.astype(np.int32), part.b.astype(np.int32))
+        return PairVerdicts(part.at, is_copy, sum(view is None for view in views))
 
 
 def _cover(neighbors: Neighbors, part: Component, settled: I64, look: _Looker) -> tuple[Stars, int]:
