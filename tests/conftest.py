@@ -11,6 +11,12 @@ from cvdata.engine.session import EngineConfig, Session
 ROOT = Path(__file__).resolve().parent.parent
 
 
+def pytest_configure(config: pytest.Config) -> None:
+    """Models' exports lie beside pytest's own cache; Ray's workers inherit where that is."""
+    if config.cache is not None:
+        os.environ["CVDATA_CACHE"] = str(config.cache.mkdir("cvdata-models"))
+
+
 @pytest.fixture(scope="session")
 def shared_data() -> Path:
     """Real images for tests; skips where the folder is absent."""
