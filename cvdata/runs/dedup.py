@@ -10,7 +10,7 @@ import pyarrow.compute as pc
 from cvdata.duplicates import candidates as find
 from cvdata.duplicates.candidates import Candidates
 from cvdata.duplicates.groups import Stars, star
-from cvdata.duplicates.history import History, continued, history_of
+from cvdata.duplicates.history import NEW, History, continued, history_of
 from cvdata.duplicates.keep import KeepPolicy, with_derived
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
@@ -138,6 +138,8 @@ def group(
         keeper = histories[method].keeper
         base = np.where(keeper >= 0, keeper, np.arange(n)).astype(np.int32)
         cover.stars[method] = Stars(base, histories[method].distance.copy())
+    if options.is_verified and not options.is_fresh:
+        cover.verdicts.update(_earlier_verdicts(workspace, images, histories["any"]))
     work = VerifyComponents(is_looking=options.is_verified)
     items = list(components(workspace, images, {**exact, **near}, radii, histories))
     for part in session.run(work, items):
@@ -153,6 +155,26 @@ def _history(workspace: Workspace, images: Images, method: str, is_fresh: bool) 
     rows = workspace.read_all("duplicates")
     rows = rows.filter(pc.equal(rows["method"], method))
     return history_of(images.table, workspace.read_all("deduplicated"), rows)
+
+
+def _earlier_verdicts(
+    workspace: Workspace, images: Images, history: History
+) -> dict[tuple[int, int], bool]:
+    """What earlier runs saw of images that are the same still.
+
+    Settled pairs are not looked at again: without this, those turned down would stand.
+    """
+    if "deduplicated" not in workspace.head.tables:
+        return {}
+    rows = workspace.read_all("pairs")
+    rows = rows.filter(pc.is_valid(rows["is_verified"]))
+    ids = images.table["image_id"].combine_chunks()
+    a, b = (np.asarray(pc.fill_null(pc.index_in(rows[c], ids), -1)) for c in ("id_a", "id_b"))
+    is_same = np.append(history.keeper != NEW, False)  # the last one: an image that is gone
+    is_old = is_same[a] & is_same[b]
+    low, high = np.minimum(a, b)[is_old], np.maximum(a, b)[is_old]
+    verdicts = np.asarray(rows["is_verified"])[is_old]
+    return dict(zip(zip(low.tolist(), high.tolist(), strict=True), verdicts.tolist(), strict=True))
 
 
 def _continued(neighbors: Neighbors, images: Images, history: History) -> Stars:
