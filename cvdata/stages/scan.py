@@ -1,7 +1,9 @@
 """Scan: fetch and decode each image once, measure everything that is asked for."""
 
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import cached_property
+from operator import itemgetter
 from typing import Any
 
 import pyarrow as pa
@@ -89,30 +91,47 @@ class Scan:
 def _rows(batch: pa.Table, results: list[Any], measure_set: MeasureSet) -> pa.Table:
     """THE place where bad images and failed measures become rows."""
     schema = measure_set.schema
-    errors: list[str | None] = []
-    details: list[str | None] = []
-    values: dict[str, list[Value]] = {f.name: [] for m in measure_set.measures for f in m.fields}
+    columns = [f.name for m in measure_set.measures for f in m.fields]
     names = {m.name for m in measure_set.measures}
+    nothing = (None,) * len(columns)
+    taken = _taker(columns)
+    errors: list[tuple[str | None, str | None]] = []
+    rows: list[tuple[Value, ...]] = []
     for result in results:
-        row: Row = {}
-        error = detail = None
         if isinstance(result, ImageError):
-            error, detail = str(result.code), result.detail
+            errors.append((str(result.code), result.detail))
+            rows.append(nothing)
         else:
-            row, failures, _ = result
-            failed = {n: text for n, text in failures.items() if n in names}
-            if failed:
-                error = str(ErrorCode.MEASURE_FAILED)
-                detail = printable("; ".join(f"{n}: {text}" for n, text in failed.items()))
-        errors.append(error)
-        details.append(detail)
-        for name, column in values.items():
-            column.append(row.get(name))
-    columns = {
-        "image_id": batch["image_id"],
-        "revision": batch["revision"],
-        "error": pa.array(errors, pa.string()),
-        "error_detail": pa.array(details, pa.string()),
-        **{name: pa.array(column, schema.field(name).type) for name, column in values.items()},
-    }
-    return pa.table(columns, schema=schema)
+            values, failures, _ = result
+            errors.append(_failed({n: text for n, text in failures.items() if n in names}))
+            rows.append(taken(values))
+    codes, details = zip(*errors, strict=True) if errors else ((), ())
+    by_column = zip(*rows, strict=True) if rows else ((),) * len(columns)
+    return pa.table(
+        {
+            "image_id": batch["image_id"],
+            "revision": batch["revision"],
+            "error": pa.array(codes, pa.string()),
+            "error_detail": pa.array(details, pa.string()),
+            **{
+                name: pa.array(column, schema.field(name).type)
+                for name, column in zip(columns, by_column, strict=True)
+            },
+        },
+        schema=schema,
+    )
+
+
+def _taker(columns: list[str]) -> Callable[[Row], tuple[Value, ...]]:
+    """A row's values in the order of the columns."""
+    if len(columns) == 1:
+        return lambda row: (row[columns[0]],)
+    return itemgetter(*columns)
+
+
+def _failed(failures: Mapping[str, str]) -> tuple[str | None, str | None]:
+    """Error and detail of a good image on which these measures failed."""
+    if not failures:
+        return None, None
+    text = "; ".join(f"{n}: {why}" for n, why in failures.items())
+    return str(ErrorCode.MEASURE_FAILED), printable(text)
