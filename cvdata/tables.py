@@ -1,5 +1,6 @@
 """A table is its own checkpoint: work to do = inputs minus the rows that complete parts hold."""
 
+import math
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -20,7 +21,7 @@ from cvdata.storage import Store
 KEY_COLUMNS = ["image_id", "revision"]
 CHUNK_ROWS = 1024
 SMALLEST_CHUNK = 64
-CHUNKS_PER_TABLE = 32
+CHUNKS_PER_TABLE = 16
 
 
 @dataclass(frozen=True)
@@ -91,8 +92,8 @@ def chunk_rows_for(n_records: int) -> int:
 
     It depends on nothing that a restart can change, so that a resumed run cuts the same chunks.
     """
-    wanted = max(1, n_records // CHUNKS_PER_TABLE)
-    return min(CHUNK_ROWS, max(SMALLEST_CHUNK, 1 << (wanted.bit_length() - 1)))
+    wanted = max(1.0, n_records / CHUNKS_PER_TABLE)
+    return min(CHUNK_ROWS, max(SMALLEST_CHUNK, 1 << round(math.log2(wanted))))
 
 
 @dataclass(frozen=True)

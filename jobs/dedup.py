@@ -3,6 +3,7 @@
 import json
 import sys
 from collections.abc import Sequence
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -12,7 +13,7 @@ from cvdata.duplicates.keep import DEFAULT_KEEP, KeepPolicy
 from cvdata.engine.session import Session
 from cvdata.runs.against import Other, external_leaks, open_others, with_external
 from cvdata.runs.dedup import DedupOptions, find_candidates, group, load_images
-from cvdata.runs.dedup_tables import is_current, lines, publish, tables_of
+from cvdata.runs.dedup_tables import is_continued, is_current, lines, publish, tables_of
 from cvdata.workspace import Workspace
 
 
@@ -64,6 +65,8 @@ def run(config: Config) -> Summary:
         others = open_others(workspace, config.against)
         settings = _settings(config, others)
         if config.fresh or not is_current(change.base, settings):
+            if not is_continued(change.base, settings):
+                options = replace(options, is_fresh=True)
             images = load_images(workspace, options)
             found = find_candidates(workspace, images, options)
             with Session(engine_config(config)) as session:
@@ -76,7 +79,7 @@ def run(config: Config) -> Summary:
 
 
 def _settings(config: Config, others: Sequence[Other]) -> str:
-    names = set(Config.model_fields) - set(JobConfig.model_fields)
+    names = set(Config.model_fields) - set(JobConfig.model_fields) - {"fresh"}
     chosen = config.model_dump(mode="json", include=names)
     chosen["against"] = {other.name: other.inputs for other in others}
     return json.dumps(chosen, sort_keys=True)

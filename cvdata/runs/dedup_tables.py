@@ -153,6 +153,18 @@ def is_current(head: Commit, settings: str) -> bool:
     return state is not None and all(state.meta.get(k) == v for k, v in wanted.items())
 
 
+def is_continued(head: Commit, settings: str) -> bool:
+    """Whether the last run followed the same rules: only then do its keepers bind this one.
+
+    Another method, radius, threshold or keep policy asks for new decisions.
+    """
+    state = head.tables.get("duplicates")
+    if state is None:
+        return True
+    before, now = (json.loads(text) for text in (state.meta["settings"], settings))
+    return {**before, "against": None} == {**now, "against": None}
+
+
 def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
     """The figures for a person."""
     methods: dict[str, dict[str, int]] = figures["methods"]

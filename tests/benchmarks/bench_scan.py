@@ -28,6 +28,7 @@ from cvdata.measures import DEFAULT_MEASURES
 from cvdata.runs.filling import FillOptions
 from cvdata.runs.scan import fill, plan_sets
 from cvdata.stages.scan import ImageScanner, MeasureSpec
+from cvdata.tables import chunk_rows_for
 from cvdata.workspace import Workspace
 from jobs import ingest
 from tests.benchmarks.photos import replicate, shared_data
@@ -75,10 +76,10 @@ def _ours(folder: Path, n: int) -> tuple[float, float]:
             Session(EngineConfig("ray", workers=WORKERS)) as session,
         ):
             sets = plan_sets(list(SPECS), change.base.tables, Limits())
-            fill(change, session, sets, FillOptions(chunk_rows=256))
+            fill(change, session, sets, FillOptions())
         parts = [Path(p) for p in workspace.files("measures")]
         times = sorted(p.stat().st_mtime for p in parts)
-        n_first = 256 * WORKERS
+        n_first = chunk_rows_for(n) * WORKERS
         seconds = times[-1] - times[WORKERS - 1]
         return (n - n_first) / seconds, times[0] - started
 

@@ -121,6 +121,19 @@ def test_a_second_run_commits_nothing(found: tuple[Path, Truth]) -> None:
     assert Workspace(str(folder / "w")).head.seq == seq
 
 
+def test_another_method_is_asked_of_old_images_too(
+    found: tuple[Path, Truth], tmp_path: Path
+) -> None:
+    folder, _ = found
+    shutil.copytree(folder / "w", tmp_path / "w")
+    assert cvdata("dedup", "--workspace", tmp_path / "w", "--methods", "exact_sha256") == 0
+    assert not _groups(tmp_path / "w", "perceptual")
+    assert cvdata("dedup", "--workspace", tmp_path / "w") == 0
+    for name in TABLES:
+        a, b = (Workspace(str(f)).read(name) for f in (folder / "w", tmp_path / "w"))
+        assert rows_digest(a) == rows_digest(b), name
+
+
 @pytest.mark.usefixtures("ray_up")
 def test_ray_finds_the_same(found: tuple[Path, Truth], tmp_path: Path) -> None:
     folder, _ = found
