@@ -134,8 +134,9 @@ def _fitted(source: F32, target: F32, overlap: Bool) -> F32:
     gain, offset = 1.0, 0.0
     u, v = x, y
     for _ in range(4):
-        spread = float(u.var())
-        gain = float(((u - u.mean()) * (v - v.mean())).mean()) / spread if spread > 1 else 1.0
+        # noise alone says nothing of the gain: it is drawn toward 1
+        both = float(((u - u.mean()) * (v - v.mean())).mean())
+        gain = (both + NOISE**2) / (float(u.var()) + NOISE**2)
         offset = float(v.mean()) - gain * float(u.mean())
         error = np.abs(np.clip(gain * x + offset, 0, 255) - y)
         cut = max(float(np.partition(error, len(x) * 3 // 4)[len(x) * 3 // 4]), 4.0)

@@ -78,7 +78,7 @@ def form(value: str, photo_of: Image.Image | None = None) -> Image.Image:
     return image
 
 
-@pytest.mark.parametrize("other", ["97.20", "", "123456789"])
+@pytest.mark.parametrize("other", ["41.57", "97.20", "", "123456789"])
 def test_a_form_filled_in_otherwise_is_another_form(other: str) -> None:
     verdict = verify(thumb(form("41.50")), thumb(form(other)))
     assert not verdict.is_copy, verdict
@@ -96,7 +96,24 @@ def test_a_card_with_another_face_is_another_card() -> None:
     assert not verify(thumb(one), thumb(two)).is_copy
 
 
-@pytest.mark.parametrize("share", [0.06, 0.12, 0.25])
+def icon(color: str | None, x: int, y: int) -> Image.Image:
+    image = Image.new("RGB", (256, 256), "white")
+    draw = ImageDraw.Draw(image)
+    draw.ellipse((40, 40, 216, 216), fill=(60, 120, 200))
+    draw.rectangle((110, 80, 146, 180), fill="white")
+    if color is not None:
+        draw.ellipse((x, y, x + 50, y + 50), fill=color)
+    return image
+
+
+@pytest.mark.parametrize("other", [icon(None, 0, 0), icon("red", 10, 10), icon("yellow", 190, 190)])
+def test_an_icon_with_another_badge_is_another_icon(other: Image.Image) -> None:
+    badge = thumb(icon("red", 190, 190))
+    assert verify(badge, thumb(EDITS["jpeg_q20"](icon("red", 190, 190), random.Random(0)))).is_copy
+    assert not verify(badge, thumb(other)).is_copy
+
+
+@pytest.mark.parametrize("share", [0.05, 0.12, 0.25])
 def test_a_photograph_with_a_foreign_patch_is_not_a_copy(share: float) -> None:
     original, other = photo("coffee"), photo("chelsea")
     changed = original.copy()
