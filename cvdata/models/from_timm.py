@@ -88,7 +88,7 @@ def timm_model(name: str, options: ModelOptions) -> Model:
                 f"sha256; timm publishes them as {known.hf_hub_id or known.url or 'none'}"
             )
         sha256 = locate(weights, name, options.execution.allow_download).sha256
-    resize, normalise = _preprocessing(known.to_dict())  # type: ignore[no-untyped-call]
+    resize, normalise = _preprocessing(known.to_dict())
     source = TimmClassifier(
         architecture, weights, sha256, resize, normalise,
         n_classes, options.labels, options.seed,
@@ -128,7 +128,7 @@ def _preprocessing(pretrained: Mapping[str, Any]) -> tuple[CenterCrop | Stretch,
     """As timm's own evaluation does it."""
     from timm import data
 
-    config = data.resolve_data_config(pretrained_cfg=pretrained)  # type: ignore
+    config = data.resolve_data_config(pretrained_cfg=pretrained)
     height, width = config["input_size"][1:]
     normalise = Normalise(tuple(config["mean"]), tuple(config["std"]))
     if config["crop_mode"] == "squash":

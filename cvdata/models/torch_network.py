@@ -250,4 +250,5 @@ def _safetensors(path: Path) -> dict[str, torch.Tensor]:
         raise ConfigError(
             f"{path} needs the package safetensors (pip install 'cvdata[timm]')"
         ) from None
-    return load_file(path)
+    state: dict[str, torch.Tensor] = load_file(path)
+    return state
