@@ -171,6 +171,72 @@ in a tie."""
 SPLITS = pa.schema([*_KEY, pa.field("split", pa.string(), nullable=False)])
 """The split that each image was given; once written it never moves."""
 
+OUTLIERS = pa.schema(
+    [
+        *_KEY,
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("class", pa.string()),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("rank", pa.int64(), nullable=False),
+        pa.field("is_flagged", pa.bool_(), nullable=False),
+        pa.field("explanation", pa.string()),
+    ]
+)
+"""One image by one method. `class` is the label it was scored within, null where that was the whole
+dataset. `score` grows with strangeness, in the method's unit; `rank` 1 is the strangest within
+(method, class). `explanation` is JSON: which measures or neighbours, how far against what is usual.
+"""
+
+LABEL_ISSUES = pa.schema(
+    [
+        *_KEY,
+        pa.field("method", pa.string(), nullable=False),
+        pa.field("label", pa.string()),
+        pa.field("suggested", pa.string()),
+        pa.field("score", pa.float32(), nullable=False),
+        pa.field("rank", pa.int64(), nullable=False),
+        pa.field("is_flagged", pa.bool_(), nullable=False),
+        pa.field("explanation", pa.string()),
+    ]
+)
+"""One image by one method that doubts its label or a box. `score` in [0, 1], 1 is surely wrong;
+`rank` 1 is the most doubtful of the method; `suggested` null where nothing better is known."""
+
+SELECTION = pa.schema(
+    [
+        *_KEY,
+        pa.field("keep", pa.bool_(), nullable=False),
+        pa.field("weight", pa.float32(), nullable=False),
+        pa.field("reasons", pa.list_(pa.string()), nullable=False),
+    ]
+)
+"""What becomes of each image. `weight` is how often a sampler should draw it, 0 where it is not
+kept. `reasons`: `issue:<name>`, `duplicate:<method>:<keeper's hex id>`, `outlier:<method>`,
+`leak:<split>`, `label_issue`, `user`; what only warns stands there too, of an image that is kept.
+"""
+
+METRICS = pa.schema(
+    [
+        pa.field("scope", pa.string(), nullable=False),
+        pa.field("group", pa.string(), nullable=False),
+        pa.field("metric", pa.string(), nullable=False),
+        pa.field("value", pa.float64()),
+    ]
+)
+"""One number about a model's predictions on one group. `scope` is all, split or label; `group` is
+"" for all."""
+
+MAP = pa.schema(
+    [
+        *_KEY,
+        pa.field("x", pa.float32(), nullable=False),
+        pa.field("y", pa.float32(), nullable=False),
+        pa.field("is_fitted", pa.bool_(), nullable=False),
+    ]
+)
+"""Place of an image on the 2-D map of the embeddings. `is_fitted`: it was in the sample that the map
+was made from; the others were placed on it."""
+
 _LIST = re.compile(r"^(?P<base>[a-z0-9]+)\[(?P<n>\d+)\]$")
 
 
