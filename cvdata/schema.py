@@ -234,8 +234,8 @@ MAP = pa.schema(
         pa.field("is_fitted", pa.bool_(), nullable=False),
     ]
 )
-"""Place of an image on the 2-D map of the embeddings. `is_fitted`: it was in the sample that the map
-was made from; the others were placed on it."""
+"""Place of an image on the 2-D map of the embeddings. `is_fitted`: it was in the sample that the
+map was made from; the others were placed on it."""
 
 _LIST = re.compile(r"^(?P<base>[a-z0-9]+)\[(?P<n>\d+)\]$")
 
