@@ -212,8 +212,23 @@ SELECTION = pa.schema(
 )
 """What becomes of each image. `weight` is how often a sampler should draw it, 0 where it is not
 kept. `reasons`: `issue:<name>`, `duplicate:<method>:<keeper's hex id>`, `outlier:<method>`,
-`leak:<split>`, `label_issue`, `user`; what only warns stands there too, of an image that is kept.
-"""
+`leak:<split>`, `label_issue`, `user`, `balance` (a class was cut to its target); what only warns
+stands there too, of an image that is kept."""
+
+BUDGET = pa.schema([*_KEY, pa.field("n_copies", pa.int32(), nullable=False)])
+"""How many augmented copies each image is to have, so that its class reaches its target: only
+images of `selection` that are kept and get one or more. Written by decide, read by augment."""
+
+MERGED = pa.schema(
+    [
+        *_KEY,
+        pa.field("label", pa.string()),
+        pa.field("boxes", pa.list_(BOX)),
+    ]
+)
+"""What keepers bear in place of their `records` columns once the labels and boxes of their dropped
+copies were united onto them (duplicates: {action: merge}); other images are not in it. Written by
+decide, read by augment and export."""
 
 METRICS = pa.schema(
     [
