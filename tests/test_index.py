@@ -87,7 +87,7 @@ def test_wilson_is_scipys(found: int, total: int) -> None:
 def test_pairs_of_one_query_are_one_draw() -> None:
     """A thousand pairs from ten queries bound less than a thousand queries of one pair."""
     hit = np.ones(1000, bool)
-    alone = index._bound(np.arange(1000), hit, 1000)
-    bunched = index._bound(np.repeat(np.arange(10), 100), hit, 1000)
+    alone = index.clustered_lower(np.arange(1000), hit, 1000)
+    bunched = index.clustered_lower(np.repeat(np.arange(10), 100), hit, 1000)
     assert alone == pytest.approx(index.wilson_lower(1000, 1000))
     assert bunched == pytest.approx(index.wilson_lower(10, 10))

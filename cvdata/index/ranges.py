@@ -1,4 +1,4 @@
-"""Approximate neighbours whose recall is measured: the only module that imports faiss."""
+"""All pairs within a cosine, approximately, with a recall that is measured."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -210,7 +210,7 @@ def _tune(vectors: F32, lists: Lists, threshold: float, target: RecallTarget) ->
         blocks = list(lists.search(projected, nprobe, threshold))
         keys = np.concatenate([rows * n + ids for rows, ids in blocks])
         hit = np.isin(query * n + other, keys)
-        lower = _bound(query, hit, len(queries))
+        lower = clustered_lower(query, hit, len(queries))
         recall = Recall(int(hit.sum()), len(hit), len(queries), lower, nprobe, n_lists)
         if lower >= target.bound:
             return recall
@@ -237,7 +237,7 @@ def _queries(vectors: F32, threshold: float, target: RecallTarget) -> tuple[F32,
     return unit_rows(queries), np.concatenate([plain, np.full(size, -1)])
 
 
-def _bound(query: I64, hit: npt.NDArray[np.bool_], n_queries: int) -> float:
+def clustered_lower(query: I64, hit: npt.NDArray[np.bool_], n_queries: int) -> float:
     """95 % lower bound of the recall over pairs, pairs of one query being one draw.
 
     Wilson's bound with the effective sample size: pairs / design effect, the design effect that

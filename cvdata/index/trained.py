@@ -1,0 +1,203 @@
+"""FAISS indexes: trained on a sample, filled with codes, emptied into codes again.
+
+What an index holds is a function of how it was trained and of which vectors are in it, never of
+the order in which they came: `filled` takes the codes of all rows in their order, and `codes_of`
+gives them back. So adding, deleting and building anew end in the same bytes.
+"""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import numpy.typing as npt
+
+from cvdata.errors import ConfigError, WorkspaceError
+from cvdata.kernels.neighbors import F32
+
+U8 = npt.NDArray[np.uint8]
+_SLICE = 65_536
+
+
+@dataclass(frozen=True)
+class Template:
+    """A trained index without rows, for vectors of inner product."""
+
+    factory: str
+    index: Any
+
+    @property
+    def dimension(self) -> int:
+        """Length of a vector."""
+        return int(self.index.d)
+
+    @property
+    def is_coded(self) -> bool:
+        """Whether rows are stored each by itself, so that they can be added and taken out.
+
+        Not so a graph, whose rows know one another: it is built anew.
+        """
+        import faiss
+
+        base = _base(self.index)
+        if isinstance(base, faiss.IndexIVFFastScan):
+            return False
+        return isinstance(base, faiss.IndexFlatCodes | faiss.IndexIVF)
+
+    @property
+    def code_bytes(self) -> int:
+        """Bytes that `encode` makes of a vector."""
+        return int(self.index.sa_code_size()) if self.is_coded else 4 * self.dimension
+
+    def encode(self, vectors: F32) -> U8:
+        """(n, D) unit vectors -> (n, code_bytes): each row's list and code, or its float32."""
+        vectors = np.ascontiguousarray(vectors, np.float32)
+        if not self.is_coded or not len(vectors):
+            return vectors.view(np.uint8).reshape(len(vectors), -1)[:, : self.code_bytes]
+        return np.asarray(self.index.sa_encode(vectors), np.uint8)
+
+    def filled(self, codes: U8) -> Any:
+        """The index with these rows; row i has the number i. The template stays empty."""
+        import faiss
+
+        index = faiss.clone_index(self.index)
+        if not self.is_coded:
+            # several threads would link the graph in an order that changes from run to run
+            with one_thread():
+                index.add(np.ascontiguousarray(codes).view(np.float32).reshape(-1, self.dimension))
+            return index
+        base = _base(index)
+        for start in range(0, len(codes), _SLICE):
+            some = np.ascontiguousarray(codes[start : start + _SLICE])
+            base.add_sa_codes(some, np.arange(start, start + len(some)))
+        index.ntotal = base.ntotal
+        return index
+
+    def to_bytes(self) -> bytes:
+        """As `from_bytes` reads it."""
+        import faiss
+
+        return bytes(faiss.serialize_index(self.index).tobytes())
+
+    @staticmethod
+    def from_bytes(factory: str, data: bytes) -> "Template":
+        """Bytes of our own making only: FAISS does not survive hostile ones."""
+        import faiss
+
+        return Template(factory, faiss.deserialize_index(np.frombuffer(data, np.uint8)))
+
+
+def empty(factory: str, dimension: int) -> Any:
+    """An untrained index; `ConfigError` where FAISS does not know the factory string."""
+    import faiss
+
+    if "IDMap" in factory:
+        raise ConfigError(f"{factory}: leave IDMap out, the ids lie beside the index")
+    try:
+        return faiss.index_factory(dimension, factory, faiss.METRIC_INNER_PRODUCT)
+    except RuntimeError as error:
+        raise ConfigError(
+            f"FAISS makes no index of {factory!r} for {dimension} numbers: {_reason(error)}"
+        ) from error
+
+
+def n_training(factory: str, dimension: int, per_list: int) -> int:
+    """How many vectors to train on; 0 where there is nothing to train."""
+    import faiss
+
+    index = empty(factory, dimension)
+    if index.is_trained:
+        return 0
+    ivf = faiss.try_extract_index_ivf(index)
+    lists = int(ivf.nlist) if ivf is not None else 0
+    return max(per_list * lists, 65_536)
+
+
+def train(factory: str, sample: F32, dimension: int) -> Template:
+    """Train on (n, D) unit vectors; k-means runs on GPUs where there are any."""
+    import faiss
+
+    index = empty(factory, dimension)
+    if not index.is_trained:
+        ivf = faiss.try_extract_index_ivf(index)
+        if ivf is not None:
+            if len(sample) < ivf.nlist:
+                raise ConfigError(
+                    f"{factory} needs at least {ivf.nlist:,} vectors to train on and there are "
+                    f"{len(sample):,}: ask for fewer lists, or for Flat"
+                )
+            ivf.cp.min_points_per_centroid = 1
+            if faiss.get_num_gpus() > 0:
+                flat = faiss.IndexFlatIP(ivf.d)
+                ivf.clustering_index = faiss.index_cpu_to_all_gpus(flat)
+        try:
+            index.train(np.ascontiguousarray(sample, np.float32))
+        except RuntimeError as error:
+            raise ConfigError(
+                f"{factory} cannot be trained on {len(sample):,} vectors: {_reason(error)}"
+            ) from error
+        if ivf is not None:
+            ivf.clustering_index = None
+    return Template(factory, index)
+
+
+def emptied(factory: str, index: Any) -> Template:
+    """What `index` was trained to be. `index` is left without rows."""
+    index.reset()
+    return Template(factory, index)
+
+
+def codes_of(template: Template, index: Any) -> U8:
+    """(n, code_bytes): the codes that `filled` was given, by row number."""
+    import faiss
+
+    base, n = _base(index), int(index.ntotal)
+    if not isinstance(base, faiss.IndexIVF):
+        return faiss.vector_to_array(base.codes).reshape(n, -1)
+    codes = np.empty((n, template.code_bytes), np.uint8)
+    n_list_bytes = template.code_bytes - int(base.code_size)
+    lists, seen = base.invlists, 0
+    for k in range(base.nlist):
+        size = int(lists.list_size(k))
+        if not size:
+            continue
+        rows = faiss.rev_swig_ptr(lists.get_ids(k), size)
+        inside = faiss.rev_swig_ptr(lists.get_codes(k), size * int(base.code_size))
+        if rows.min() < 0 or rows.max() >= n:
+            raise WorkspaceError("the index holds row numbers that it cannot have")
+        prefix = np.frombuffer(k.to_bytes(8, "little"), np.uint8)[:n_list_bytes]
+        codes[rows, :n_list_bytes] = prefix
+        codes[rows, n_list_bytes:] = inside.reshape(size, -1)
+        seen += size
+    if seen != n:
+        raise WorkspaceError(f"the index says {n:,} rows and holds {seen:,}")
+    return codes
+
+
+@contextmanager
+def one_thread() -> Iterator[None]:
+    """FAISS on one thread within the block."""
+    import faiss
+
+    before = faiss.omp_get_max_threads()
+    faiss.omp_set_num_threads(1)
+    try:
+        yield
+    finally:
+        faiss.omp_set_num_threads(before)
+
+
+def _base(index: Any) -> Any:
+    """The index that stores the rows, below what turns the vectors."""
+    import faiss
+
+    index = faiss.downcast_index(index)
+    while isinstance(index, faiss.IndexPreTransform):
+        index = faiss.downcast_index(index.index)
+    return index
+
+
+def _reason(error: RuntimeError) -> str:
+    """FAISS's message without where in its sources it arose."""
+    return str(error).rpartition(": ")[2].strip() or str(error)
