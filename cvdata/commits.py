@@ -6,7 +6,7 @@ from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from typing import Any
 
-from cvdata.errors import WorkspaceError
+from cvdata.errors import CommitConflict, WorkspaceError
 from cvdata.parts import Part
 from cvdata.schema import FORMAT_VERSION
 from cvdata.storage import Store, digest
@@ -106,6 +106,33 @@ class Commit:
             return Commit(**value)
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise WorkspaceError(f"a commit file is damaged: {error!r}") from error
+
+
+def refuse_conflicts(
+    base: Commit,
+    head: Commit,
+    tables: Mapping[str, TableState],
+    artifacts: Mapping[str, Artifact],
+) -> None:
+    """Refuse what another run committed since `base`: the same tables or files, made otherwise.
+
+    It may have committed other tables, or a subset of the very parts of ours.
+    """
+    conflict = (
+        f"commit {head.seq} ({head.job}) changed {{name}} while this run was working; "
+        "nothing is lost: run the same command again and it goes on from there"
+    )
+    for name, state in tables.items():
+        theirs = head.tables.get(name)
+        if theirs == base.tables.get(name) or theirs is None:
+            continue
+        mine = {part.path for part in state.parts}
+        is_ours = theirs.fingerprint == state.fingerprint
+        if not (is_ours and {part.path for part in theirs.parts} <= mine):
+            raise CommitConflict(conflict.format(name=name))
+    for name, artifact in artifacts.items():
+        if head.artifacts.get(name) not in (base.artifacts.get(name), artifact):
+            raise CommitConflict(conflict.format(name=name))
 
 
 class CommitLog:

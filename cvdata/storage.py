@@ -9,8 +9,10 @@ import errno
 import hashlib
 import os
 import secrets
+import shutil
+import tempfile
 from collections.abc import Iterator
-from contextlib import suppress
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -86,6 +88,40 @@ class Store:
             return False
         return True
 
+    def put_file(self, relative: str, source: Path) -> bool:
+        """`put_new` of what the local file `source` holds, never whole in memory."""
+        with _world(f"writing {relative}"):
+            path = self.path(relative)
+            if self.is_local:
+                return _put_local(Path(path), source)
+            if self.single_writer:
+                if self.fs.exists(path):
+                    return False
+                self.fs.put_file(str(source), path)
+                return True
+            try:
+                self.fs.put_file(str(source), path, mode="create")
+            except FileExistsError:
+                return False
+            return True
+
+    def sha256(self, relative: str) -> str:
+        """Hex sha256 of a file, read block by block."""
+        with _world(f"reading {relative}"), self.fs.open(self.path(relative), "rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+
+    @contextmanager
+    def local_copy(self, relative: str) -> Iterator[Path]:
+        """The file where libraries can open it: itself, or a copy that goes when the block ends."""
+        if self.is_local:
+            yield Path(self.path(relative))
+            return
+        with tempfile.TemporaryDirectory(prefix="cvdata-") as folder:
+            copy = Path(folder) / "copy"
+            with _world(f"reading {relative}"):
+                self.fs.get_file(self.path(relative), str(copy))
+            yield copy
+
     def put(self, relative: str, data: bytes) -> None:
         """Write or replace the file: for views that can be made again, never for parts."""
         with _world(f"writing {relative}"):
@@ -158,7 +194,7 @@ def _modified(info: dict[str, Any]) -> float:
     return float(value.timestamp() if hasattr(value, "timestamp") else value or 0.0)
 
 
-def _put_local(path: Path, data: bytes) -> bool:
+def _put_local(path: Path, data: bytes | Path) -> bool:
     """Temp file, fsync, exclusive link, fsync of the folder: whole and durable, or absent."""
     if path.exists():
         return False
@@ -166,7 +202,11 @@ def _put_local(path: Path, data: bytes) -> bool:
     temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
     try:
         with temp.open("xb") as file:
-            file.write(data)
+            if isinstance(data, Path):
+                with data.open("rb") as source:
+                    shutil.copyfileobj(source, file, 1 << 20)
+            else:
+                file.write(data)
             file.flush()
             os.fsync(file.fileno())
         try:

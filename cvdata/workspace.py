@@ -1,16 +1,18 @@
 """A workspace: tables joined by image_id, and the commit log that says which parts are live."""
 
+import hashlib
 import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import pyarrow as pa
 
 from cvdata import reading
-from cvdata.commits import Artifact, Commit, CommitLog, TableState, now
-from cvdata.errors import CommitConflict, ConfigError, WorkspaceError
+from cvdata.commits import Artifact, Commit, CommitLog, TableState, now, refuse_conflicts
+from cvdata.errors import ConfigError, WorkspaceError
 from cvdata.maintenance import Damage, find_damage
 from cvdata.parts import Part, PartSpec, versions, write_content
 from cvdata.schema import FORMAT_VERSION, RECORDS
@@ -178,6 +180,10 @@ class Change:
         self._keyed[spec.table] = table
         return table
 
+    def filled(self, name: str) -> TableState:
+        """What a keyed table of this change holds by now, committed or not."""
+        return self._keyed[name].state()
+
     def replace(
         self,
         name: str,
@@ -222,6 +228,18 @@ class Change:
         self._artifacts[name] = entry
         return entry
 
+    def artifact_file(self, name: str, source: Path, folder: str, suffix: str) -> Artifact:
+        """`artifact` of a local file, however large."""
+        with source.open("rb") as file:
+            sha256 = hashlib.file_digest(file, "sha256").hexdigest()
+        path = f"{folder}/{sha256}{suffix}"
+        if not self.store.put_file(path, source) and self.store.sha256(path) != sha256:
+            self.store.delete(path)
+            self.store.put_file(path, source)
+        entry = Artifact(path, source.stat().st_size, sha256)
+        self._artifacts[name] = entry
+        return entry
+
     def cancel(self) -> None:
         """Commit nothing when the block ends (a dry run)."""
         self._cancelled = True
@@ -235,7 +253,7 @@ class Change:
             return self.base
         head, parent = self.base, self._base_digest
         while True:
-            _refuse_conflicts(self.base, head, changed)
+            refuse_conflicts(self.base, head, changed, self._artifacts)
             commit = Commit(
                 seq=head.seq + 1,
                 parent=parent,
@@ -264,18 +282,3 @@ def _is_same(held: TableState | None, state: TableState) -> bool:
     if "inputs" in kept:
         new["computed_from"] = kept.get("computed_from")
     return held == TableState(state.fingerprint, state.parts, new)
-
-
-def _refuse_conflicts(base: Commit, head: Commit, changed: Mapping[str, TableState]) -> None:
-    """Another run may have committed other tables, or a subset of the very parts of ours."""
-    for name, state in changed.items():
-        theirs = head.tables.get(name)
-        if theirs == base.tables.get(name) or theirs is None:
-            continue
-        mine = {part.path for part in state.parts}
-        is_ours = theirs.fingerprint == state.fingerprint
-        if not (is_ours and {part.path for part in theirs.parts} <= mine):
-            raise CommitConflict(
-                f"commit {head.seq} ({head.job}) changed {name} while this run was working; "
-                "nothing is lost: run the same command again and it goes on from there"
-            )
