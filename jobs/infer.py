@@ -1,6 +1,7 @@
-"""Run a model over every image: embeddings, classes, boxes, masks, keypoints."""
+"""Run a model over every image: embeddings, classes, boxes, masks, keypoints; and their worth."""
 
 import sys
+from dataclasses import replace
 from typing import Literal
 
 from pydantic import Field
@@ -9,13 +10,14 @@ from cvdata.command import Summary, engine_config, main
 from cvdata.engine.session import Session
 from cvdata.models import Task
 from cvdata.runs.decoding import DecodingConfig
+from cvdata.runs.evaluation import Evaluation, EvaluationSettings, evaluate
 from cvdata.runs.filling import tally
 from cvdata.runs.infer import ModelSettings, infer, placed, plan_inference
 from cvdata.workspace import Workspace
 
 
-class Config(DecodingConfig, ModelSettings):
-    """Fill embeddings/MODEL or predictions/MODEL for every image that it lacks."""
+class Config(DecodingConfig, ModelSettings, EvaluationSettings):
+    """Fill embeddings/MODEL or predictions/MODEL for every image that it lacks; measure it."""
 
     model: str = "default"
     """From `cvdata models`, torchvision/BUILDER, timm/…, onnx/…, exported/…, or `pkg.mod:Class`."""
@@ -28,25 +30,29 @@ class Config(DecodingConfig, ModelSettings):
 
 
 def run(config: Config) -> Summary:
-    """Bring the model's table up to date."""
+    """Bring the model's table up to date, measure it, compare it with the last commit."""
     workspace = Workspace(config.workspace, single_writer=config.single_writer)
-    options = config.options(Task(config.task) if config.task else None, config.top_k)
+    request = config.request(config.model, Task(config.task) if config.task else None, config.top_k)
+    found = Evaluation()
     with (
         workspace.change("infer", config.model_dump(mode="json")) as change,
         Session(engine_config(config)) as session,
     ):
-        limits = config.limits.build()
-        model = plan_inference(change, config.model, options, limits, is_refresh=config.refresh)
-        work = infer(change, session, placed(model, config), config.fill_options())
+        request = replace(request, is_refresh=config.refresh)
+        model = placed(plan_inference(change, request, config.limits.build()), config)
+        work = infer(change, session, model, config.fill_options())
         change.stats = work.numbers()
         if config.dry_run:
             change.cancel()
             return Summary((f"table: {model.table}", *work.lines()), work.numbers())
+        found = evaluate(change, model, config)
     counted = tally(workspace, model.table)
+    lines = [f"infer: {work.n_rows:,} images into {model.table}", f"  {counted.line()}"]
     return Summary(
-        (f"infer: {work.n_rows:,} images into {model.table}", f"  {counted.line()}"),
-        {**work.numbers(), "n_ok": counted.n_ok, "errors": counted.errors},
-        is_warning=counted.n_errors > config.warn_error_rate * counted.n_records,
+        (*lines, *found.lines, *(f"  warning: {alarm}" for alarm in found.alarms)),
+        {**work.numbers(), "n_ok": counted.n_ok, "errors": counted.errors, "alarms": found.alarms},
+        is_warning=bool(found.alarms)
+        or counted.n_errors > config.warn_error_rate * counted.n_records,
     )
 
 

@@ -1,6 +1,7 @@
 """Scan every image once: EDA facts, checksums, hashes."""
 
 import sys
+from dataclasses import replace
 
 from pydantic import Field
 
@@ -42,9 +43,9 @@ def run(config: Config) -> Summary:
         sets = plan_sets(asked, tables, limits, generation)
         model = None
         if config.model:
-            options = config.encoder.options(Task.EMBED)
-            model = plan_inference(change, config.model, options, limits, is_refresh=config.refresh)
-            model = placed(model, config.encoder)
+            request = config.encoder.request(config.model, Task.EMBED)
+            request = replace(request, is_refresh=config.refresh)
+            model = placed(plan_inference(change, request, limits), config.encoder)
         work = fill(change, session, sets, config.fill_options(), model)
         change.stats = work.numbers()
         if config.dry_run:

@@ -3,6 +3,7 @@
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -33,13 +34,17 @@ class Labelled:
 
 
 def class_ids(
-    labels: Sequence[str | None], names: Sequence[str], is_sorted: bool = False
+    labels: Sequence[str | None],
+    names: Sequence[str],
+    is_sorted: bool = False,
+    aliases: Mapping[str, str] = MappingProxyType({}),
 ) -> npt.NDArray[np.int32]:
     """The class id of each label, -1 where there is none.
 
-    By name (case, `_` and `-` do not matter), else as a number. A name that two classes share
-    says neither. With `is_sorted` the labels are as many as the classes, and the i-th in sorted
-    order is class i (folders of wnids).
+    By name (case, `_` and `-` do not matter), else as a number, after `aliases` turned the label
+    into the model's name or number. A name that two classes share says neither. With `is_sorted`
+    the labels are as many as the classes, and the i-th in sorted order is class i (folders of
+    wnids).
     """
     if is_sorted:
         unique = sorted({label for label in labels if label is not None})
@@ -47,19 +52,24 @@ def class_ids(
             raise ConfigError(f"{len(unique)} labels cannot be the {len(names)} classes in order")
         known: Mapping[str, int] = {label: i for i, label in enumerate(unique)}
         return np.array([UNKNOWN if v is None else known[v] for v in labels], np.int32)
+    labels = [label if label is None else aliases.get(label, label) for label in labels]
     shared = Counter(map(_plain, names))
     known = {_plain(n): i for i, n in enumerate(names) if shared[_plain(n)] == 1}
     return np.array([_find(label, known, len(names)) for label in labels], np.int32)
 
 
 def labelled(
-    records: pa.Table, predictions: pa.Table, names: Sequence[str], is_sorted: bool = False
+    records: pa.Table,
+    predictions: pa.Table,
+    names: Sequence[str],
+    is_sorted: bool = False,
+    aliases: Mapping[str, str] = MappingProxyType({}),
 ) -> Labelled:
     """Join records (image_id, label) with predictions (image_id, label_ids, scores).
 
     Raises `ConfigError` where the rows do not all name the same number of classes.
     """
-    truth = class_ids(records["label"].to_pylist(), names, is_sorted)
+    truth = class_ids(records["label"].to_pylist(), names, is_sorted, aliases)
     table = pa.table({"image_id": records["image_id"], "truth": truth})
     is_known = pc.greater_equal(table["truth"], 0)
     n_unlabelled = table.num_rows - (pc.sum(is_known).as_py() or 0)
@@ -82,12 +92,14 @@ def labelled(
     )
 
 
-def objects_of_records(records: pa.Table, names: Sequence[str]) -> list[Objects]:
+def objects_of_records(
+    records: pa.Table, names: Sequence[str], aliases: Mapping[str, str] = MappingProxyType({})
+) -> list[Objects]:
     """The truth's boxes, row by row; those whose label no class bears are left out."""
     rows = []
     for boxes in records["boxes"].to_pylist():
         boxes = boxes or []
-        ids = class_ids([box["label"] for box in boxes], names)
+        ids = class_ids([box["label"] for box in boxes], names, aliases=aliases)
         xyxy = np.array([box["xyxy"] for box in boxes], np.float64).reshape(-1, 4)
         rows.append(Objects(ids[ids >= 0], xyxy[ids >= 0]))
     return rows

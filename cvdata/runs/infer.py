@@ -1,7 +1,8 @@
 """A model as a job uses it: what the operator says of it, where it runs, the table it feeds."""
 
 import pickle
-from dataclasses import replace
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -24,6 +25,21 @@ WORKERS_PER_GPU = 4
 """Workers that share a GPU where nothing else is asked: one decodes while another computes."""
 DECODE_SECONDS, MODEL_SECONDS, PREDICTION_BYTES = 0.003, 0.02, 300
 WORKER_BYTES = 2_000_000_000
+
+
+@dataclass(frozen=True)
+class Request:
+    """A model by name, what is asked of it, and how its table is kept.
+
+    `table` names the table in place of `model`; `is_refresh` computes every row anew, `is_replace`
+    lets the answers to another question go.
+    """
+
+    model: str
+    options: ModelOptions
+    table: str = ""
+    is_refresh: bool = False
+    is_replace: bool = False
 
 
 class ModelSettings(Frozen):
@@ -55,6 +71,16 @@ class ModelSettings(Frozen):
     """Images a batch; 0 finds it on the first images of a worker."""
     gpus: float | None = Field(None, ge=0)
     """GPUs a worker, parts allowed; not given: a quarter where torch sees a GPU, else none."""
+    table: str = ""
+    """Name of the table, in place of the model's: two questions to one model stand beside each
+    other."""
+    replace: bool = False
+    """Give up what the table holds where it answers another question (task, top_k, min_score,
+    labels, parameters)."""
+
+    def request(self, model: str, task: Task | None, top_k: int = 5) -> Request:
+        """The model so called, asked for this task; `is_refresh` is the job's to set."""
+        return Request(model, self.options(task, top_k), self.table, is_replace=self.replace)
 
     def options(self, task: Task | None, top_k: int = 5) -> ModelOptions:
         """As the catalogue takes them."""
@@ -73,18 +99,50 @@ class ModelSettings(Frozen):
         )
 
 
-def plan_inference(
-    change: Change, name: str, options: ModelOptions, limits: Limits, *, is_refresh: bool = False
-) -> Inference:
+def plan_inference(change: Change, request: Request, limits: Limits) -> Inference:
     """The model, resolved, and the table to keep complete; `ConfigError` where it cannot be run.
 
-    A refreshed table keeps its generation in later runs: what it holds is not computed again.
+    A table answers one question. New weights replace what it held, which the next comparison tells
+    of; another question is refused unless asked for. A refreshed table keeps its generation in
+    later runs: what it holds is not computed again.
     """
-    model = resolve(name, options)
-    inference = Inference(model, name, limits)
+    model = resolve(request.model, request.options)
+    inference = Inference(model, request.table or request.model, limits)
+    inference = replace(inference, question=question(model.task, request.options))
     held = change.base.tables.get(inference.table)
+    if held is not None and not request.is_replace:
+        _refuse_another(inference, held.meta)
     generation = int(held.meta["generation"]) if held else 0
-    return replace(inference, generation=generation + is_refresh)
+    return replace(inference, generation=generation + request.is_refresh)
+
+
+def question(task: Task, options: ModelOptions) -> dict[str, Any]:
+    """What of the options makes rows mean something else: not weights, device or threads."""
+    asked: dict[str, Any] = {"task": str(task)}
+    if task is Task.CLASSIFY:
+        asked["top_k"] = options.top_k
+    if options.min_score is not None:
+        asked["min_score"] = options.min_score
+    if options.labels:
+        asked["labels"] = list(options.labels)
+    if options.parameters:
+        asked["parameters"] = dict(options.parameters)
+    return asked
+
+
+def _refuse_another(inference: Inference, held: Mapping[str, Any]) -> None:
+    """So that nothing is lost by asking a second question under the name of the first."""
+    before = held.get("question", inference.question)
+    if before == inference.question:
+        return
+    told = [
+        ", ".join(f"{k} {v}" for k, v in sorted(q.items()) if others.get(k) != v) or "no more"
+        for q, others in ((before, inference.question), (inference.question, before))
+    ]
+    raise ConfigError(
+        f"{inference.table} answers another question ({told[0]}; now {told[1]}): give a `table` "
+        "name of its own (--table NAME) to keep both, or say --replace to give up what it holds"
+    )
 
 
 def placed(inference: Inference, settings: ModelSettings) -> Inference:
@@ -135,6 +193,7 @@ def describe(inference: Inference) -> dict[str, object]:
         "dimension": model.dimension,
         "licence": model.licence,
         "weights": model.weights_digest,
+        "question": dict(inference.question),
         "generation": inference.generation,
     }
 

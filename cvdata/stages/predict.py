@@ -2,7 +2,7 @@
 
 import os
 import threading
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -32,8 +32,8 @@ KEPT_RUNNERS = 2
 class Inference:
     """A model, the table that it feeds and how it is run. `name` is as the operator gave it.
 
-    `device` is `cpu` or `cuda`; `batch_size` 0 finds it. Neither is in the fingerprint, nor are
-    the `resources` of a worker.
+    `device` is `cpu`, `cuda` or `auto`; `batch_size` 0 finds it. Neither is in the fingerprint, nor
+    are the `resources` of a worker. `question` says what was asked of the model.
     """
 
     model: Model
@@ -43,6 +43,7 @@ class Inference:
     batch_size: int = 0
     generation: int = 0
     resources: Resources = field(default_factory=Resources)
+    question: Mapping[str, Any] = field(default_factory=dict)
 
     @property
     def table(self) -> str:

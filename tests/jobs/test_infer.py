@@ -106,10 +106,32 @@ def test_only_what_is_new_is_decoded(tmp_path: Path) -> None:
     refresh = ("--task", "classify", "--top-k", "3", "--refresh")
     assert cvdata("infer", "--workspace", where, *refresh) == 0
     assert _decoded(where) == 15
-    assert cvdata("infer", "--workspace", where, "--task", "classify", "--top-k", "2") == 0
-    assert _decoded(where) == 15, "another parameter is another fingerprint"
-    rows = Workspace(str(where)).read("predictions/default")
-    assert {len(labels) for labels in rows["labels"].to_pylist()} == {2}
+
+
+def test_another_question_never_takes_the_place_of_the_first(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    default_model(Task.EMBED)
+    where = tmp_path / "w"
+    make_photos(tmp_path / "photos", range(6))
+    cvdata("ingest", tmp_path / "photos", "--workspace", where)
+    ask = ("infer", "--workspace", where, "--task", "classify")
+    assert cvdata(*ask, "--top-k", "3") == 0
+    assert cvdata(*ask, "--top-k", "2") == 2
+    told = capsys.readouterr().err
+    assert "top_k 3; now top_k 2" in told
+    assert "--table NAME" in told
+
+    def answers(name: str) -> set[int]:
+        rows = Workspace(str(where)).read(f"predictions/{name}")
+        return {len(labels) for labels in rows["labels"].to_pylist()}
+
+    assert answers("default") == {3}, "nothing was lost"
+    assert cvdata(*ask, "--top-k", "2", "--table", "top two") == 0
+    assert (answers("default"), answers("top-two")) == ({3}, {2}), "both stand"
+    assert cvdata(*ask, "--top-k", "2", "--replace") == 0
+    assert _decoded(where) == 6, "another parameter is another fingerprint"
+    assert answers("default") == {2}
 
 
 def test_classes_of_real_images_are_those_of_a_direct_call(
