@@ -16,6 +16,8 @@ JOBS = {
     "infer": "a model over each image -> embeddings or predictions",
     "eda": "measures -> issues and summary, in seconds",
     "dedup": "measures -> exact, perceptual and semantic copies, groups, leaks",
+    "calibrate": "planted copies of your own images -> the cosine that tells a copy",
+    "decide": "tables -> selection: what stays, its weight, every reason; nothing is deleted",
     "split": "copies -> train, val and test that do not leak; what is assigned stays",
     "report": "tables -> one self-contained report.html",
 }

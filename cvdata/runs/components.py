@@ -145,9 +145,13 @@ def _packed(component: Sequence[int] | npt.NDArray[np.integer]) -> Iterator[tupl
 
 def records_of(workspace: Workspace, images: Images, rows: I64) -> pa.Table:
     """What fetches these rows, in their order."""
+    return rows_to_fetch(workspace, images.table["image_id"].take(pa.array(rows)))
+
+
+def rows_to_fetch(workspace: Workspace, ids: pa.Array | pa.ChunkedArray) -> pa.Table:
+    """RECORDS of these images, in their order, without what only people need."""
     found = workspace.read("records", FETCH_COLUMNS)
     for name in ("boxes", "label", "split"):
         found = found.append_column(name, pa.nulls(len(found), RECORDS.field(name).type))
-    ids = images.table["image_id"].take(pa.array(rows))
     at = pc.index_in(ids, value_set=found["image_id"].combine_chunks())
     return found.select(RECORDS.names).take(at).combine_chunks()

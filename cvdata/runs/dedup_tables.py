@@ -53,7 +53,7 @@ def tables_of(
         standing = _standing(neighbors, verdicts)
         duplicates.append(duplicates_table(method, images.table, cover.stars[method]))
         leaks.append(leaks_table(method, images.table, standing))
-        figures[method] = _figures(method, images, neighbors, cover, found)
+        figures[method] = _figures(method, len(neighbors.a), standing, cover, found)
     all_duplicates = pa.concat_tables(duplicates)
     records = workspace.read("records", ["image_id", "label", "boxes"])
     return Outcome(
@@ -101,16 +101,18 @@ def _standing(neighbors: Neighbors, verdicts: list[bool | None]) -> Neighbors:
 
 def _figures(
     method: str,
-    images: Images,
-    neighbors: Neighbors,
+    n_pairs: int,
+    standing: Neighbors,
     cover: Cover,
     found: Mapping[str, Candidates],
 ) -> dict[str, Any]:
+    """Components and bridges are those of the pairs that stand: what chaining would merge."""
     stars = cover.stars[method]
-    parts = connected(neighbors, stars)
+    parts = connected(standing, stars)
     recall = found[method].recall if method in found else None
     return {
-        "n_pairs": len(neighbors.a),
+        "n_pairs": n_pairs,
+        "n_standing": len(standing.a),
         "n_groups": stars.n_groups,
         "n_copies": int((~stars.is_keeper).sum()),
         "n_not_comparable": cover.n_refused.get(method, 0),

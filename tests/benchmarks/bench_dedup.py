@@ -6,12 +6,14 @@
 
 Each case runs in a process of its own, so that its peak memory is its own. Compilation (once a
 machine, cached) is done before the clock starts. `peer` names the Python of an environment that
-has imagededup; its fastest search and ours take the same hashes, one after the other.
+has imagededup (or CVDATA_IMAGEDEDUP does); its fastest search and ours take the same hashes, one
+after the other. CPU seconds are told too: a busy machine does not change those much.
 """
 
 import argparse
 import json
 import multiprocessing
+import os
 import resource
 import statistics
 import subprocess
@@ -89,7 +91,7 @@ def vectors(n: int, options: argparse.Namespace) -> Result:
 
 
 _PEER = """
-import json, sys, time
+import json, resource, sys, time
 from imagededup.handlers.search.retrieval import HashEval
 from imagededup.methods import PHash
 if __name__ == "__main__":
@@ -100,7 +102,10 @@ if __name__ == "__main__":
         threshold=int(sys.argv[2]), search_method="brute_force_cython",
     ).retrieve_results()
     seconds = time.perf_counter() - started
-    print(json.dumps({"seconds": seconds, "pairs": sum(map(len, found.values())) // 2}))
+    spent = [resource.getrusage(w) for w in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    cpu = sum(s.ru_utime + s.ru_stime for s in spent)
+    pairs = sum(map(len, found.values())) // 2
+    print(json.dumps({"seconds": seconds, "pairs": pairs, "cpu_seconds": cpu}))
 """
 
 
@@ -114,9 +119,12 @@ def peer(n: int, options: argparse.Namespace) -> Result:
         command = [options.imagededup, str(script), str(table), str(options.radius)]
         out = subprocess.run(command, check=True, capture_output=True, text=True).stdout
     theirs = json.loads(out.strip().splitlines()[-1])
+    before = time.process_time()
     ours = hashes(n, options)
     return {
         "seconds": ours["seconds"],
+        "cpu_seconds": time.process_time() - before,
+        "imagededup_cpu_seconds": theirs["cpu_seconds"],
         "pairs": ours["pairs"],
         "imagededup_seconds": theirs["seconds"],
         "imagededup_pairs": theirs["pairs"],
@@ -148,7 +156,7 @@ def main() -> None:
     parser.add_argument("--dim", type=int, default=512)
     parser.add_argument("--threshold", type=float, default=0.9)
     parser.add_argument("--rounds", type=int, default=1)
-    parser.add_argument("--imagededup", default="python")
+    parser.add_argument("--imagededup", default=os.environ.get("CVDATA_IMAGEDEDUP", "python"))
     options = parser.parse_args()
     context = multiprocessing.get_context("spawn")
     for size in options.sizes:
