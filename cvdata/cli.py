@@ -18,6 +18,7 @@ JOBS = {
     "dedup": "measures -> exact, perceptual and semantic copies, groups, leaks",
     "calibrate": "planted copies of your own images -> the cosine that tells a copy",
     "decide": "tables -> selection: what stays, its weight, every reason; nothing is deleted",
+    "index": "embeddings -> a FAISS index with its measured recall, changed in place",
     "split": "copies -> train, val and test that do not leak; what is assigned stays",
     "report": "tables -> one self-contained report.html",
 }
