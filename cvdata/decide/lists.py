@@ -49,7 +49,7 @@ class NameList:
         ids = [bytes.fromhex(s) if _HEX.match(s) else None for s in self.lines]
         sets = {
             "image_id": pa.array(ids, ID),
-            "uri": pa.array([_as_uri(s) for s in self.lines], pa.string()),
+            "uri": pa.array([as_uri(s) for s in self.lines], pa.string()),
             "key": pa.array([s.encode() for s in self.lines], pa.binary()),
         }
         for column, values in sets.items():
@@ -59,7 +59,7 @@ class NameList:
         return named, used
 
 
-def _as_uri(line: str) -> str:
+def as_uri(line: str) -> str:
     """A path of this machine as `records` writes it; a uri as it is."""
     if scheme_of(line) != "file" or line.startswith("parquet:"):
         return line
