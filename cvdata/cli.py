@@ -19,7 +19,9 @@ JOBS = {
     "calibrate": "planted copies of your own images -> the cosine that tells a copy",
     "decide": "tables -> selection: what stays, its weight, every reason; nothing is deleted",
     "index": "embeddings -> a FAISS index with its measured recall, changed in place",
+    "outliers": "measures, embeddings -> images unlike the others, each with its reason",
     "split": "copies -> train, val and test that do not leak; what is assigned stays",
+    "export": "selection -> ImageFolder, WebDataset, Parquet, COCO, YOLO, VOC, Hugging Face, …",
     "report": "tables -> one self-contained report.html",
 }
 TOOL_NAMES = {

@@ -50,7 +50,9 @@ def choose(n: int, dimension: int, memory_bytes: int, prefer: Prefer = "updates"
         return Choice("Flat", why, 4 * d * n)
     graph = n * (4 * d + 8 * HNSW_LINKS + 24)
     if prefer == "speed" and graph <= memory_bytes:
-        why = f"a graph of neighbours is the quickest to search, and {graph / 1e9:.3g} GB fit {room}"
+        why = (
+            f"a graph of neighbours is the quickest to search, and {graph / 1e9:.3g} GB fit {room}"
+        )
         return Choice(f"HNSW{HNSW_LINKS},Flat", why, graph)
     fixed = 4 * d * lists
     for code, row_bytes, how in (
@@ -60,7 +62,8 @@ def choose(n: int, dimension: int, memory_bytes: int, prefer: Prefer = "updates"
     ):
         size = fixed + n * (row_bytes + _ID_BYTES)
         if size <= memory_bytes:
-            why = f"{lists:,} lists of which a query asks a few; {how}: {size / 1e9:.3g} GB fit {room}"
+            fits = f"{size / 1e9:.3g} GB fit {room}"
+            why = f"{lists:,} lists of which a query asks a few; {how}: {fits}"
             return Choice(f"IVF{lists},{code}", why, size)
     return _quantised(n, d, memory_bytes, lists)
 

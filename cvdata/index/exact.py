@@ -66,9 +66,7 @@ def nearest(queries: F32, own: I64, vectors: F32, rows: I64, k: int) -> Nearest:
     return Nearest(scores, found).best(k)
 
 
-def within(
-    queries: F32, own: I64, vectors: F32, rows: I64, threshold: float
-) -> tuple[I64, I64]:
+def within(queries: F32, own: I64, vectors: F32, rows: I64, threshold: float) -> tuple[I64, I64]:
     """All (query, row) with an inner product of at least `threshold`, but for a query's own row."""
     pairs = cross_cosine_pairs(queries, vectors, threshold)
     found = rows[pairs.b]

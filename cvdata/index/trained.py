@@ -40,7 +40,7 @@ class Template:
         """
         import faiss
 
-        base = _base(self.index)
+        base = base_of(self.index)
         if isinstance(base, faiss.IndexIVFFastScan):
             return False
         return isinstance(base, faiss.IndexFlatCodes | faiss.IndexIVF)
@@ -62,17 +62,22 @@ class Template:
         import faiss
 
         index = faiss.clone_index(self.index)
+        self.extend(index, codes)
+        return index
+
+    def extend(self, index: Any, codes: U8) -> None:
+        """Add rows to an index that `filled` made; their numbers follow its last."""
         if not self.is_coded:
             # several threads would link the graph in an order that changes from run to run
             with one_thread():
                 index.add(np.ascontiguousarray(codes).view(np.float32).reshape(-1, self.dimension))
-            return index
-        base = _base(index)
+            return
+        base, first = base_of(index), int(index.ntotal)
         for start in range(0, len(codes), _SLICE):
             some = np.ascontiguousarray(codes[start : start + _SLICE])
-            base.add_sa_codes(some, np.arange(start, start + len(some)))
+            numbers = np.arange(first + start, first + start + len(some))
+            base.add_sa_codes(some, numbers)
         index.ntotal = base.ntotal
-        return index
 
     def to_bytes(self) -> bytes:
         """As `from_bytes` reads it."""
@@ -104,12 +109,10 @@ def empty(factory: str, dimension: int) -> Any:
 
 def n_training(factory: str, dimension: int, per_list: int) -> int:
     """How many vectors to train on; 0 where there is nothing to train."""
-    import faiss
-
     index = empty(factory, dimension)
     if index.is_trained:
         return 0
-    ivf = faiss.try_extract_index_ivf(index)
+    ivf = lists_of(index)
     lists = int(ivf.nlist) if ivf is not None else 0
     return max(per_list * lists, 65_536)
 
@@ -120,7 +123,7 @@ def train(factory: str, sample: F32, dimension: int) -> Template:
 
     index = empty(factory, dimension)
     if not index.is_trained:
-        ivf = faiss.try_extract_index_ivf(index)
+        ivf = lists_of(index)
         if ivf is not None:
             if len(sample) < ivf.nlist:
                 raise ConfigError(
@@ -152,8 +155,8 @@ def codes_of(template: Template, index: Any) -> U8:
     """(n, code_bytes): the codes that `filled` was given, by row number."""
     import faiss
 
-    base, n = _base(index), int(index.ntotal)
-    if not isinstance(base, faiss.IndexIVF):
+    base, n = base_of(index), int(index.ntotal)
+    if lists_of(index) is None:
         return faiss.vector_to_array(base.codes).reshape(n, -1)
     codes = np.empty((n, template.code_bytes), np.uint8)
     n_list_bytes = template.code_bytes - int(base.code_size)
@@ -188,7 +191,14 @@ def one_thread() -> Iterator[None]:
         faiss.omp_set_num_threads(before)
 
 
-def _base(index: Any) -> Any:
+def lists_of(index: Any) -> Any:
+    """The inverted lists within `index`; None where it has none."""
+    import faiss
+
+    return faiss.try_extract_index_ivf(index)
+
+
+def base_of(index: Any) -> Any:
     """The index that stores the rows, below what turns the vectors."""
     import faiss
 
