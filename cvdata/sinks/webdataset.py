@@ -1,0 +1,73 @@
+"""WebDataset: tar shards; the members of an image lie beside each other and share its name."""
+
+import json
+import tarfile
+from collections.abc import Iterable, Iterator, Sequence
+from typing import ClassVar
+
+from pydantic import ConfigDict
+from pydantic.dataclasses import dataclass
+
+from cvdata.sinks.base import ChunkPlace, Facts, Lines, Outgoing, Places
+from cvdata.sinks.output import HashingFile, Output
+from cvdata.sinks.text import compact, facts_of
+
+_ZEROS = bytes(tarfile.BLOCKSIZE)
+
+
+@dataclass(frozen=True, config=ConfigDict(extra="forbid"))
+class WebDataset:
+    """`train-000000.tar`, …: of each image the file, `.cls` (class number) and `.json` (the rest).
+
+    Members carry no time and no owner, so that a shard's bytes depend on its images only.
+    """
+
+    version: ClassVar[int] = 1
+    places: ClassVar[Places] = Places(
+        label=True, mixed=True, boxes=True, masks=True, apart=("split",), unsafe="."
+    )
+
+    def check(self, facts: Facts) -> None:
+        """Nothing more is asked."""
+
+    def write(
+        self, facts: Facts, at: ChunkPlace, images: Iterable[Outgoing], out: Output
+    ) -> Iterator[str]:
+        """One shard."""
+        name = facts.split_folders[at.split] or "data"
+        with out.stream(f"{name}-{at.number:06d}.tar") as file:
+            for image in images:
+                _add(file, f"{image.stem}.{image.extension.lower()}", image.data)
+                if image.label is not None:
+                    number = facts.label_numbers[image.label]
+                    _add(file, f"{image.stem}.cls", str(number).encode())
+                text = compact(facts_of(image, facts.label_numbers))
+                _add(file, f"{image.stem}.json", text.encode())
+                if image.mask is not None:
+                    data, kind = image.mask
+                    _add(file, f"{image.stem}.mask.{kind}", data)
+            file.write(_ZEROS * 2)
+        yield from ()
+
+    def assemble(self, facts: Facts, lines: Lines, out: Output) -> Sequence[str]:
+        """The class list, by number."""
+        if facts.labels:
+            text = json.dumps(list(facts.labels), indent=1, ensure_ascii=False)
+            out.put("classes.json", text.encode())
+        shards = [
+            f"{facts.split_folders[split] or 'data'}-{{000000..{n - 1:06d}}}.tar"
+            for split, n in facts.n_chunks.items()
+        ]
+        return [
+            *(f'webdataset.WebDataset("TARGET/{name}", shardshuffle=100)' for name in shards),
+            "cvdata ingest TARGET --workspace W --format webdataset",
+        ]
+
+
+def _add(file: HashingFile, name: str, data: bytes) -> None:
+    info = tarfile.TarInfo(name)
+    info.size, info.mode = len(data), 0o644
+    file.write(info.tobuf(tarfile.PAX_FORMAT))
+    file.write(data)
+    if rest := len(data) % tarfile.BLOCKSIZE:
+        file.write(_ZEROS[rest:])
