@@ -22,6 +22,7 @@ JOBS = {
     "outliers": "measures, embeddings -> images unlike the others, each with its reason",
     "split": "copies -> train, val and test that do not leak; what is assigned stays",
     "export": "selection -> ImageFolder, WebDataset, Parquet, COCO, YOLO, VOC, Hugging Face, …",
+    "augment": "selection -> new images by a policy, boxes and labels following",
     "report": "tables -> one self-contained report.html",
 }
 TOOL_NAMES = {
