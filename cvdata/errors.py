@@ -41,6 +41,7 @@ class ErrorCode(StrEnum):
     ARCHIVE_DENIED = "archive_denied"
     MODEL_FAILED = "model_failed"
     MEASURE_FAILED = "measure_failed"
+    AUGMENT_FAILED = "augment_failed"
 
 
 class CvdataError(Exception):

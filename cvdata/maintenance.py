@@ -5,6 +5,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cvdata.commits import Artifact, Commit, CommitLog, TableState
 from cvdata.errors import WorkspaceError
@@ -19,6 +20,7 @@ from cvdata.parts import (
     write_keyed,
 )
 from cvdata.schema import RECORDS
+from cvdata.schema_augmented import live_columns
 from cvdata.storage import Store, digest
 from cvdata.tables import KEY_COLUMNS
 
@@ -27,6 +29,8 @@ COMPACT_PART_BYTES = 128 * 1024 * 1024
 COMPACT_AFTER_PARTS = 64
 GRACE_SECONDS = 24 * 3600.0
 PROTOCOL_FOLDERS = ("_commits", "_probe")
+MADE_TABLES, MADE_IMAGES, MANIFEST = "augmented/", "images", "manifest.jsonl"
+"""Tables whose rows name files: `images/<policy>/` of the workspace, and the list of them there."""
 
 
 @dataclass(frozen=True)
@@ -167,7 +171,7 @@ def compact(store: Store, name: str, state: TableState, current: KeySet) -> Tabl
     merged = [part for part in state.parts if part.size_bytes >= SMALL_PART_BYTES]
     for batch in _batches(small):
         rows = read_columns(store, batch, schema)
-        keys = key_columns(rows["image_id"], rows["revision"])
+        keys = key_columns(*(rows[name] for name in live_columns(schema)))
         rows = rows.filter(pa.array(current.contains(*keys)))
         if len(rows):
             merged.append(write_keyed(store, spec, rows))
@@ -202,6 +206,7 @@ def find_garbage(
         commit = log.read(number)
         named |= {part.path for state in commit.tables.values() for part in state.parts}
         named |= {artifact.path for artifact in commit.artifacts.values()}
+        named |= set(_made_images(store, commit))
     reports = {f"report/{number}/" for number in kept}
     dead = [n for n in numbers if n not in kept]
     latest = time.time() - grace_seconds
@@ -221,6 +226,20 @@ def find_garbage(
         if t.modified <= latest
     )
     return garbage, dead
+
+
+def _made_images(store: Store, commit: Commit) -> Iterator[str]:
+    """Paths of the images and masks in this workspace that its augmented rows name."""
+    for name, state in commit.tables.items():
+        if not name.startswith(MADE_TABLES):
+            continue
+        yield f"{MADE_IMAGES}/{name.removeprefix(MADE_TABLES)}/{MANIFEST}"
+        schema = pa.schema([("uri", pa.string()), ("mask_uri", pa.string())])
+        rows = read_columns(store, state.parts, schema)
+        for column in rows.columns:
+            for uri in pc.drop_null(column).to_pylist():
+                _, inside, relative = uri.rpartition(f"/{MADE_IMAGES}/")
+                yield f"{MADE_IMAGES}/{relative}" if inside else uri
 
 
 def collect(store: Store, garbage: Iterable[Garbage], dead: Iterable[int]) -> None:

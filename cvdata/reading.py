@@ -12,6 +12,7 @@ from cvdata.errors import ConfigError
 from cvdata.keys import KeySet, key_columns, locate
 from cvdata.parts import open_part, read_columns
 from cvdata.schema import RECORDS
+from cvdata.schema_augmented import live_columns
 from cvdata.storage import Store
 from cvdata.tables import KEY_COLUMNS
 
@@ -43,10 +44,13 @@ def read(
         return _wide(store, sets, schemas, names, current, id_range)
     if "revision" not in schemas[0].names:
         return read_columns(store, sets[0].parts, schemas[0], names, id_range)
-    asked = list(dict.fromkeys([*KEY_COLUMNS, *names]))
+    keys = live_columns(schemas[0])
+    if keys != KEY_COLUMNS and id_range is not None:
+        current = _current(store, head, None)
+    asked = list(dict.fromkeys(["image_id", *keys, *names]))
     rows = read_columns(store, sets[0].parts, schemas[0], asked, id_range)
     kept = KeySet.of(current["image_id"], current["revision"]).contains(
-        *key_columns(rows["image_id"], rows["revision"])
+        *key_columns(rows[keys[0]], rows[keys[1]])
     )
     return _sorted(rows.filter(pa.array(kept)), names)
 

@@ -87,6 +87,7 @@ def test_error_codes_are_the_documented_ones() -> None:
     assert sorted(cvdata.ErrorCode) == [
         "access_denied",
         "archive_denied",
+        "augment_failed",
         "changed",
         "corrupt",
         "decoder_crashed",
