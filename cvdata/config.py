@@ -40,7 +40,7 @@ class JobConfig(Frozen):
     address: str = ""
     """Address of a running Ray cluster, e.g. `auto` or `10.0.0.1:6379`."""
     workers: int = Field(0, ge=0)
-    """Workers at once; 0: one for each CPU."""
+    """CPUs to use; 0: all."""
     object_store_bytes: int = Field(0, ge=0)
     """Memory of the embedded Ray's object store; 0: 30 % of the RAM, at most 4 GiB."""
     dry_run: bool = False

@@ -21,7 +21,7 @@ from cvdata.storage import Store
 KEY_COLUMNS = ["image_id", "revision"]
 CHUNK_ROWS = 1024
 SMALLEST_CHUNK = 64
-CHUNKS_PER_TABLE = 16
+CHUNKS_PER_TABLE = 32
 
 
 @dataclass(frozen=True)

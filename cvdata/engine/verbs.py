@@ -6,12 +6,13 @@ from typing import Any, Generic, Protocol, TypeVar
 
 import pyarrow as pa
 
-from cvdata.engine.chunks import ChunkRunner
+from cvdata.engine.actors import Halves, run_halves
+from cvdata.engine.chunks import ChunkRunner, Computed
 from cvdata.engine.progress import ProgressBar
 from cvdata.engine.session import Session
 from cvdata.parts import Part
 from cvdata.reading import positions
-from cvdata.stages.base import Stage
+from cvdata.stages.base import SplitStage, Stage
 from cvdata.tables import Chunk, KeyedTable
 from cvdata.workspace import Workspace
 
@@ -46,6 +47,12 @@ class _MapChunk:
     def __call__(self, item: tuple[str, bytes]) -> list[Part]:
         return self.runner(*item)
 
+    def compute(self, item: tuple[str, bytes]) -> list[Part] | Computed:
+        return self.runner.compute(*item)
+
+    def write(self, computed: list[Part] | Computed) -> list[Part]:
+        return self.runner.write(computed)
+
 
 def map_chunks(
     session: Session, stage: Stage, chunks: Sequence[Chunk], into: Mapping[str, KeyedTable]
@@ -60,7 +67,11 @@ def map_chunks(
     items = [(chunk.part.path, chunk.rows.tobytes()) for chunk in chunks]
     n_rows = sum(len(chunk.rows) for chunk in chunks)
     with ProgressBar(" + ".join(sorted({t.name.split("/")[0] for t in tables})), n_rows) as bar:
-        for receipts in session.run(_MapChunk(runner), items, stage.resources):
+        if isinstance(stage, SplitStage) and stage.is_split:
+            results = run_halves(session, Halves(runner, stage), items)
+        else:
+            results = session.run(_MapChunk(runner), items, stage.resources)
+        for receipts in results:
             for table, part in zip(tables, receipts, strict=True):
                 table.add(part)
             bar.advance(receipts[0].rows, sum(receipts[0].errors.values()))

@@ -38,3 +38,41 @@ class Stage(Protocol):
     def __call__(self, batch: pa.Table) -> dict[str, pa.Table]:
         """Rows of `records` -> for each table fed, the same image_ids in the same order."""
         ...
+
+
+@runtime_checkable
+class SplitStage(Stage, Protocol):
+    """A stage in two halves: CPUs fetch, decode and resize; the rest runs where the device is.
+
+    `finish` of what `prepare` gave is what a call gives.
+    """
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the halves should run apart."""
+        ...
+
+    @property
+    def device(self) -> Resources:
+        """What one worker of the second half needs."""
+        ...
+
+    @property
+    def n_devices(self) -> int:
+        """Workers of the second half; 0: as many as the GPUs hold, one where it needs none."""
+        ...
+
+    def prepare(self, batch: pa.Table) -> tuple[dict[str, pa.Table], pa.Table]:
+        """Rows of `records` -> the tables that are done, and what the second half takes.
+
+        The latter has a row for each of the batch, in order; image_id and revision come first.
+        """
+        ...
+
+    def setup(self) -> None:
+        """Load what the second half needs; called once in its worker."""
+        ...
+
+    def finish(self, prepared: pa.Table) -> dict[str, pa.Table]:
+        """The other tables, with the image_ids of `prepared` in its order."""
+        ...

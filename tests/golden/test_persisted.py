@@ -64,7 +64,7 @@ def test_the_default_set() -> None:
 
 def test_chunks_are_cut_by_the_size_of_the_table_alone() -> None:
     sizes = (1, 500, 2_048, 10_000, 40_000, 10**8)
-    assert [chunk_rows_for(n) for n in sizes] == [64, 64, 128, 512, 1024, 1024]
+    assert [chunk_rows_for(n) for n in sizes] == [64, 64, 64, 256, 1024, 1024]
 
 
 def test_a_commit_reads_back() -> None:
