@@ -36,7 +36,7 @@ fix: setup
 	$(BIN)/ruff format .
 
 chaos: setup
-	CVDATA_CHAOS=full $(BIN)/python -m pytest tests/chaos -m "chaos or slow" --timeout 7200
+	CVDATA_CHAOS=full $(BIN)/python -m pytest tests/chaos -s -m "chaos or slow" --timeout 7200
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks
