@@ -10,7 +10,7 @@ from cvdata.engine.session import Session
 from cvdata.runs.augment import AugmentOptions, augment
 from cvdata.runs.augment_plan import Choice
 from cvdata.runs.augment_preview import write_preview
-from cvdata.runs.augmented import outcome_of, publish_manifest
+from cvdata.runs.augmented import Outcome, publish_manifest
 from cvdata.runs.decoding import DecodingConfig
 from cvdata.stages.augment import Recipe
 from cvdata.stages.augmenter import Encoding
@@ -81,8 +81,8 @@ def run(config: Config) -> Summary:
         if config.dry_run:
             change.cancel()
             return Summary(tuple(work.plan()), work.numbers())
-    manifest = publish_manifest(workspace, options)
-    return outcome_of(work, manifest, config.warn_error_rate)
+    done = Outcome.of(work, publish_manifest(workspace, options))
+    return Summary(done.lines(), done.numbers(), done.exceeds(config.warn_error_rate))
 
 
 if __name__ == "__main__":

@@ -2,12 +2,12 @@
 
 import json
 from collections.abc import Iterator
+from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.command import Summary
 from cvdata.errors import ConfigError
 from cvdata.maintenance import MADE_TABLES, MANIFEST
 from cvdata.parts import read_columns
@@ -112,17 +112,41 @@ def _line(row: dict[str, Any], base: str) -> dict[str, Any]:
     }
 
 
-def outcome_of(work: Augmented, manifest: str, warn_error_rate: float) -> Summary:
-    """What the run did: the conservation law, boxes lost, where the copies are."""
-    assert work.state is not None  # noqa: S101  a run, not a plan
-    errors = work.state.errors
-    counted = Tally(work.state.rows, work.state.rows - sum(errors.values()), errors)
-    lines = [
-        f"augment: {work.n_pending:,} copies made, {work.n_dropped:,} dropped; "
-        f"{work.wanted.n_parents:,} of {work.wanted.n_images:,} images have copies",
-        f"  {counted.line().replace('records', 'copies', 1)}",
-        f"  images and their list: {manifest}",
-    ]
-    is_warning = counted.n_errors > warn_error_rate * max(1, counted.n_records)
-    numbers = {**work.numbers(), "n_ok": counted.n_ok, "errors": dict(errors)}
-    return Summary(tuple(lines), numbers, is_warning)
+@dataclass(frozen=True)
+class Outcome:
+    """What a run made: the conservation law of the policy's table, and where the copies are."""
+
+    work: Augmented
+    counted: Tally
+    manifest: str
+
+    @staticmethod
+    def of(work: Augmented, manifest: str) -> "Outcome":
+        """From a run that ended well."""
+        if work.state is None:
+            raise ValueError("a plan has no outcome")
+        errors = work.state.errors
+        n_ok = work.state.rows - sum(errors.values())
+        return Outcome(work, Tally(work.state.rows, n_ok, errors), manifest)
+
+    def lines(self) -> tuple[str, ...]:
+        """For a person."""
+        work = self.work
+        return (
+            f"augment: {work.n_pending:,} copies made, {work.n_dropped:,} dropped; "
+            f"{work.wanted.n_parents:,} of {work.wanted.n_images:,} images have copies",
+            f"  {self.counted.line().replace('records', 'copies', 1)}",
+            f"  images and their list: {self.manifest}",
+        )
+
+    def numbers(self) -> dict[str, object]:
+        """For a machine."""
+        return {
+            **self.work.numbers(),
+            "n_ok": self.counted.n_ok,
+            "errors": dict(self.counted.errors),
+        }
+
+    def exceeds(self, rate: float) -> bool:
+        """Whether a larger share of all copies are errors."""
+        return self.counted.n_errors > rate * self.counted.n_records
