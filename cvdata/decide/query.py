@@ -47,6 +47,8 @@ class Database:
 
     def check(self, rule: SqlRule) -> None:
         """Raise `ConfigError` where the condition is not one, without running it."""
+        if not rule.where.strip():
+            raise _refused(rule, "it is empty")
         try:
             statements = duckdb.extract_statements(_statement(rule))
         except duckdb.Error as error:
