@@ -1,10 +1,11 @@
 """A model as a job uses it: what the operator says of it, where it runs, the table it feeds."""
 
+import math
 import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -19,12 +20,14 @@ from cvdata.parts import PartSpec
 from cvdata.runs.filling import Cost, Filling, FillOptions, Work, fill_tables
 from cvdata.stages.base import Resources
 from cvdata.stages.predict import Inference, Predict
+from cvdata.tables import chunk_rows_for
 from cvdata.workspace import Change
 
 WORKERS_PER_GPU = 4
 """Workers that share a GPU where nothing else is asked: one decodes while another computes."""
 DECODE_SECONDS, MODEL_SECONDS, PREDICTION_BYTES = 0.003, 0.02, 300
 WORKER_BYTES = 2_000_000_000
+BLOCK_BYTES, UNSIZED_BYTES = 128 << 20, 2 << 20
 
 
 @dataclass(frozen=True)
@@ -69,8 +72,17 @@ class ModelSettings(Frozen):
     """Fetch weights that are not on this machine."""
     batch_size: int = Field(0, ge=0)
     """Images a batch; 0 finds it on the first images of a worker."""
+    device: Literal["auto", "cpu", "cuda"] = "auto"
+    """Where the model runs. auto: the GPU that a worker was given and torch sees, else the CPU;
+    cuda: never the CPU."""
     gpus: float | None = Field(None, ge=0)
-    """GPUs a worker, parts allowed; not given: a quarter where torch sees a GPU, else none."""
+    """GPUs a worker, parts allowed; not given: one, or a quarter with `pipeline: tasks`, where
+    torch sees a GPU here, else none."""
+    pipeline: Literal["auto", "tasks", "actors"] = "auto"
+    """actors: tasks on CPUs decode and resize, actors with the model take what they prepared.
+    tasks: each task does both. auto: actors where a worker has a GPU."""
+    actors: int = Field(0, ge=0)
+    """Actors of the pipeline; 0: as many as the GPUs hold, one without GPUs."""
     table: str = ""
     """Name of the table, in place of the model's: two questions to one model stand beside each
     other."""
@@ -146,16 +158,33 @@ def _refuse_another(inference: Inference, held: Mapping[str, Any]) -> None:
 
 
 def placed(inference: Inference, settings: ModelSettings) -> Inference:
-    """The same on the device that there is."""
+    """The same on the device that there is, in one task or apart from the decode."""
     gpus = settings.gpus
     if gpus is None:
-        gpus = 1 / WORKERS_PER_GPU if has_gpu() else 0.0
+        share = 1 / WORKERS_PER_GPU if settings.pipeline == "tasks" else 1.0
+        gpus = share if settings.device != "cpu" and has_gpu() else 0.0
+    is_apart = settings.pipeline == "actors" or (settings.pipeline == "auto" and gpus > 0)
+    device = settings.device
+    if device == "auto" and not gpus:
+        device = "cpu"
     return replace(
         inference,
-        device="cuda" if gpus else "cpu",
+        device=device,
         batch_size=settings.batch_size,
         resources=Resources(float(settings.threads), gpus, WORKER_BYTES),
+        is_apart=is_apart,
+        n_actors=settings.actors,
     )
+
+
+def chunked(options: FillOptions, inference: Inference, n_records: int) -> FillOptions:
+    """Chunks whose prepared pixels make a block of at most `BLOCK_BYTES`, where they travel."""
+    if options.chunk_rows or not inference.is_apart:
+        return options
+    size = inference.model.size
+    n_bytes = 3 * size[0] * size[1] if size else UNSIZED_BYTES
+    most = 1 << max(4, int(math.log2(max(BLOCK_BYTES // n_bytes, 1))))
+    return replace(options, chunk_rows=min(chunk_rows_for(n_records), most))
 
 
 def has_gpu() -> bool:
@@ -217,4 +246,5 @@ def infer(change: Change, session: Session, inference: Inference, options: FillO
 
     cost = cost_of(inference) + Cost(DECODE_SECONDS, 0, 0)
     tables = [(spec_of(inference), describe(inference))]
+    options = chunked(options, inference, sum(part.rows for part in change.records))
     return fill_tables(change, session, Filling(tables, stage, cost), options)

@@ -18,6 +18,7 @@ from cvdata.sources.fetch import Fetcher
 from cvdata.stages.base import Resources
 from cvdata.stages.isolation import shared_sandbox
 from cvdata.stages.isolation_process import Confinement
+from cvdata.stages.prepared import pack, unpack
 from cvdata.stages.scanner import ImageScanner, MeasureSpec, Prepare
 from cvdata.storage import digest
 
@@ -43,6 +44,8 @@ class Inference:
     batch_size: int = 0
     generation: int = 0
     resources: Resources = field(default_factory=Resources)
+    is_apart: bool = False
+    n_actors: int = 0
     question: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -85,6 +88,15 @@ class Inference:
                 _runners[key] = runner
             return _runners[key]
 
+    def finish(self, prepared: pa.Table) -> dict[str, pa.Table]:
+        """The table's rows of what `pack` packed."""
+        results: list[Any] = list(unpack(prepared))
+        good = [i for i, result in enumerate(results) if isinstance(result, Prepared)]
+        answers = self.runner().run([results[i] for i in good]) if good else []
+        for i, answer in zip(good, answers, strict=True):
+            results[i] = answer
+        return {self.table: self.rows(prepared, results)}
+
     def rows(self, batch: pa.Table, results: Sequence[Result]) -> pa.Table:
         """The table's rows; names of classes are those of the loaded model."""
         is_loaded = any(not isinstance(result, ImageError) for result in results)
@@ -110,8 +122,23 @@ class Predict:
 
     @property
     def resources(self) -> Resources:
-        """What one worker needs."""
+        """What one worker needs; of the first half where the halves run apart."""
+        return Resources() if self.is_split else self.inference.resources
+
+    @property
+    def is_split(self) -> bool:
+        """Whether the model runs apart from the decode."""
+        return self.inference.is_apart
+
+    @property
+    def device(self) -> Resources:
+        """What one worker with the model needs."""
         return self.inference.resources
+
+    @property
+    def n_devices(self) -> int:
+        """Workers with the model."""
+        return self.inference.n_actors
 
     @property
     def schemas(self) -> dict[str, pa.Schema]:
@@ -129,13 +156,27 @@ class Predict:
         done = Reader((), model.limits, self.confinement, model)(batch)
         return {model.table: model.rows(batch, done.results)}
 
+    def prepare(self, batch: pa.Table) -> tuple[dict[str, pa.Table], pa.Table]:
+        """Everything up to the model."""
+        model = self.inference
+        done = Reader((), model.limits, self.confinement, model, is_prepared_only=True)(batch)
+        return {}, pack(batch, done.results)
+
+    def setup(self) -> None:
+        """Load the model."""
+        self.inference.runner()
+
+    def finish(self, prepared: pa.Table) -> dict[str, pa.Table]:
+        """The model, on what was prepared."""
+        return self.inference.finish(prepared)
+
 
 @dataclass
 class Pass:
     """What became of each row of a batch.
 
     `outcomes` has what the sandbox made of it, or the `ImageError` that it ended with; `results`
-    what the model said.
+    what the model said, or what it would be shown.
     """
 
     outcomes: list[Any]
@@ -144,12 +185,16 @@ class Pass:
 
 @dataclass(frozen=True)
 class Reader:
-    """One pass over a batch: each row is fetched and decoded once, measured, and shown a model."""
+    """One pass over a batch: each row is fetched and decoded once, measured, and shown a model.
+
+    With `is_prepared_only` the model's input is kept in place of its answer.
+    """
 
     specs: tuple[MeasureSpec, ...]
     limits: Limits
     confinement: Confinement
     inference: Inference | None = None
+    is_prepared_only: bool = False
 
     def __call__(self, batch: pa.Table) -> Pass:
         """What became of each row. What changed while it was read is read once more."""
@@ -165,7 +210,7 @@ class Reader:
     def _read(self, batch: pa.Table, rows: list[int], done: Pass) -> None:
         """One pass over these rows of the batch, into `done`."""
         places: list[int] = []
-        gathered = None if self.inference is None else _Gathered(self.inference, done.results)
+        gathered = self._sink(done)
         scanner = ImageScanner(
             self.specs, self.limits, self.inference.prepare if self.inference else None
         )
@@ -178,6 +223,11 @@ class Reader:
                     done.outcomes[places[n]] = gathered.take(places[n], outcome)
         if gathered is not None:
             gathered.run()
+
+    def _sink(self, done: Pass) -> "_Gathered | None":
+        if self.inference is None:
+            return None
+        return _Gathered(self.inference, done.results, self.is_prepared_only)
 
     def _fetched(
         self, batch: pa.Table, rows: list[int], places: list[int], done: Pass
@@ -193,10 +243,11 @@ class Reader:
 
 @dataclass
 class _Gathered:
-    """Prepared images on their way to the model; it runs once there are enough."""
+    """Prepared images on their way to the model, or kept; it runs once there are enough."""
 
     inference: Inference
     results: list[Any]
+    is_kept: bool = False
     waiting: list[tuple[int, Prepared]] = field(default_factory=list)
     n_bytes: int = 0
 
@@ -206,7 +257,9 @@ class _Gathered:
             self.results[place] = outcome
             return outcome
         row, failures, prepared = outcome
-        if isinstance(prepared, Prepared):
+        if isinstance(prepared, Prepared) and self.is_kept:
+            self.results[place] = prepared
+        elif isinstance(prepared, Prepared):
             self.waiting.append((place, prepared))
             self.n_bytes += prepared.pixels.nbytes
             if len(self.waiting) >= self._enough() or self.n_bytes >= GATHERED_BYTES:

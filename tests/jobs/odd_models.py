@@ -19,6 +19,8 @@ class Tiles:
     """Mean colours of 2 x 2 tiles, as a unit vector of 12."""
 
     kill_once: str = ""
+    room: int = 10**9
+    log: str = ""
     name: str = "tiles"
     task: Task = Task.EMBED
     dimension: int = 12
@@ -30,10 +32,13 @@ class Tiles:
 
     @property
     def fingerprint(self) -> str:
-        return digest(["tiles", self.kill_once])
+        return digest(["tiles", self.kill_once, self.room, self.log])
 
     def setup(self, device: str) -> None:
         self.is_ready = True
+        if self.log:
+            gpu = os.environ.get("CUDA_VISIBLE_DEVICES", "none")
+            (Path(self.log) / str(os.getpid())).write_text(f"{device} {gpu}")
 
     def prepare(self, rgb: Pixels) -> Prepared:
         height, width = rgb.shape[:2]
@@ -51,6 +56,8 @@ class Tiles:
 
     def __call__(self, batch: Batch) -> Floats:
         assert self.is_ready
+        if len(batch) > self.room:
+            raise MemoryError("planted: no room for so many")
         if self.kill_once and not Path(self.kill_once).exists():
             Path(self.kill_once).touch()
             os.kill(os.getpid(), signal.SIGKILL)
