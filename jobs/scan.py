@@ -52,7 +52,7 @@ def run(config: Config) -> Summary:
             change.cancel()
             return Summary(tuple(work.lines()), work.numbers())
     counted = tally(workspace)
-    lines = [f"scan: {work.n_rows:,} images decoded", f"  {counted.line()}"]
+    lines = [f"scan: {work.n_rows:,} images read", f"  {counted.line()}"]
     if model is not None:
         lines.append(f"  {model.table}: {tally(workspace, model.table).line()}")
     return Summary(

@@ -64,14 +64,14 @@ class Work:
 
     @property
     def n_rows(self) -> int:
-        """Images to decode."""
+        """Images to read."""
         return self.plan.n_rows
 
     def numbers(self) -> dict[str, object]:
         """For the commit and for machines."""
         return {
             "n_records": self.plan.n_records,
-            "n_decoded": self.n_rows,
+            "n_read": self.n_rows,
             "pending_bytes": self.plan.pending_bytes,
             "images_per_second": round(self.images_per_second, 1),
         }

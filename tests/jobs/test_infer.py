@@ -38,7 +38,7 @@ def made(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def _decoded(workspace: Path) -> int:
-    return int(Workspace(str(workspace)).commits()[-1].stats["n_decoded"])
+    return int(Workspace(str(workspace)).commits()[-1].stats["n_read"])
 
 
 def _vectors(where: Path, table: str = DEFAULT) -> dict[bytes, list[float] | None]:

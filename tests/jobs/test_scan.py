@@ -17,7 +17,7 @@ FEW = ("--measures", "file,geometry,pixel_digest,phash")
 
 
 def _decoded(workspace: Path) -> int:
-    return int(Workspace(str(workspace)).commits()[-1].stats["n_decoded"])
+    return int(Workspace(str(workspace)).commits()[-1].stats["n_read"])
 
 
 def test_only_what_is_new_or_changed_is_decoded(tmp_path: Path) -> None:
