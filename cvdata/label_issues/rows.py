@@ -1,0 +1,143 @@
+"""One range of labelled images as arrays, and the chance that each image draws from its id."""
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+import numpy.typing as npt
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvdata.kernels.neighbors import F32, unit_rows
+from cvdata.label_issues.confident import I64
+from cvdata.reading import IdRange, positions
+from cvdata.workspace import Workspace
+
+U64 = npt.NDArray[np.uint64]
+DUPLICATES = "duplicates"
+
+
+@dataclass(frozen=True)
+class Labelled:
+    """N images that have a label and whatever was asked for, sorted by id.
+
+    `keys` (image_id, revision), `labels` as in records, `groups` (N,) 64 bits that copies share.
+    """
+
+    keys: pa.Table
+    labels: pa.ChunkedArray
+    groups: U64
+    is_first: npt.NDArray[np.bool_]
+    table: pa.Table
+
+    def __len__(self) -> int:
+        return len(self.groups)
+
+    @property
+    def ids(self) -> U64:
+        """(N,) the first 64 bits of each id."""
+        return bits(self.keys["image_id"])
+
+    def take(self, mask: npt.NDArray[np.bool_]) -> "Labelled":
+        """The rows of the mask."""
+        chosen = pa.array(mask)
+        return Labelled(
+            self.keys.filter(chosen),
+            self.labels.filter(chosen),
+            self.groups[mask],
+            self.is_first[mask],
+            self.table.filter(chosen),
+        )
+
+    def vectors(self) -> F32:
+        """(N, D) the embeddings, of length one."""
+        column = self.table["embedding"].combine_chunks()
+        flat = np.asarray(column.flatten(), np.float32)
+        return unit_rows(flat.reshape(len(column), column.type.list_size))
+
+
+@dataclass(frozen=True)
+class LabelReader:
+    """Reads ranges of a pinned commit: records with a label, joined with a model's rows."""
+
+    url: str
+    seq: int
+    table: str
+    columns: tuple[str, ...]
+    has_groups: bool
+
+    def read(self, id_range: IdRange) -> Labelled:
+        """Images with a label whose model row is no error."""
+        workspace = Workspace(self.url).pin(self.seq)
+        asked = ["image_id", "revision", "error", *self.columns]
+        rows = workspace.read(self.table, asked, id_range=id_range)
+        rows = rows.filter(pc.is_null(rows["error"]))
+        records = workspace.read("records", ["image_id", "revision", "label"], id_range=id_range)
+        at = positions(rows, records)
+        labels = records["label"].take(pa.array(at, mask=at < 0))
+        has_label = pc.is_valid(labels)
+        rows, labels = rows.filter(has_label), labels.filter(has_label)
+        groups, is_first = self._groups(workspace, rows, id_range)
+        keys = rows.select(["image_id", "revision"])
+        return Labelled(keys, labels, groups, is_first, rows.select(list(self.columns)))
+
+    def _groups(
+        self, workspace: Workspace, rows: pa.Table, id_range: IdRange
+    ) -> tuple[U64, npt.NDArray[np.bool_]]:
+        own = bits(rows["image_id"])
+        if not self.has_groups:
+            return own, np.ones(len(rows), bool)
+        wanted = ["image_id", "revision", "method", "group_id"]
+        found = workspace.read(DUPLICATES, wanted, id_range=id_range)
+        found = found.filter(pc.equal(found["method"], "any"))
+        at = positions(rows, found)
+        shared = np.zeros(len(rows), np.uint64)
+        shared[at >= 0] = bits(found["group_id"])[at[at >= 0]]
+        groups = np.where(at >= 0, shared, own)
+        return groups, groups == own
+
+
+def bits(ids: pa.ChunkedArray) -> U64:
+    """(N,) the first 64 bits of each 16-byte id."""
+    joined = b"".join(ids.to_pylist())
+    return np.frombuffer(joined, ">u8")[::2].astype(np.uint64)
+
+
+def draw(values: U64, seed: int) -> npt.NDArray[np.float64]:
+    """(N,) in [0, 1): a number that only the value and the seed decide (splitmix64)."""
+    with np.errstate(over="ignore"):
+        x = values + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) % 2**64)
+        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
+        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
+        x = x ^ (x >> np.uint64(31))
+    return np.asarray((x >> np.uint64(11)) * 2.0**-53, np.float64)
+
+
+def folds_of(groups: U64, n_folds: int, seed: int) -> I64:
+    """(N,) the fold of each image: that of its group, so that copies are never apart."""
+    return (draw(groups, seed + 1) * n_folds).astype(np.int64)
+
+
+@dataclass(frozen=True)
+class CountLabels:
+    """Images by label, copies counted once."""
+
+    reader: LabelReader
+
+    def __call__(self, id_range: IdRange) -> Counter[str]:
+        """Of one range."""
+        rows = self.reader.read(id_range)
+        first = rows.labels.filter(pa.array(rows.is_first))
+        return Counter({v["values"]: v["counts"] for v in pc.value_counts(first).to_pylist()})
+
+
+def codes_of(labels: pa.ChunkedArray, classes: Sequence[str]) -> I64:
+    """(N,) the place of each label in `classes`, -1 where it is not one of them."""
+    at = pc.index_in(labels, value_set=pa.array(classes, pa.string()))
+    return np.asarray(pc.fill_null(at, -1), np.int64)
+
+
+def judged(counts: Mapping[str, int], least: int) -> tuple[str, ...]:
+    """The classes with enough images to learn from, sorted."""
+    return tuple(sorted(name for name, n in counts.items() if n >= least))
