@@ -29,6 +29,7 @@ JOBS = {
 TOOL_NAMES = {
     "sample": "make a sample dataset with planted findings",
     "models": "list the models: task, input, dimension, licence, and whether they are here",
+    "search": "the images nearest to a file, to an image of the workspace, or to words",
     "status": "what a workspace holds",
     "verify": "check a workspace against its commit log",
     "files": "list the live Parquet files",

@@ -1,4 +1,4 @@
-"""The result tools: sample, models, status, verify, files, gc, compact."""
+"""The result tools: sample, models, search, status, verify, files, gc, compact."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -13,6 +13,8 @@ from cvdata.config import Frozen
 from cvdata.errors import VerifyFailed
 from cvdata.maintenance import GRACE_SECONDS, collect, find_garbage
 from cvdata.runs.compact import compact_workspace
+from cvdata.runs.index_files import indexed_models, status_line
+from cvdata.searching import Search
 from cvdata.workspace import Workspace
 
 
@@ -51,6 +53,8 @@ class Status(OneWorkspace):
                 f"{sum(p.size_bytes for p in state.parts) / 1e6:,.1f}",
             )
         console.print(table)
+        for model in indexed_models(head):
+            console.print(status_line(workspace.store, head, model), highlight=False)
         for commit in workspace.commits()[-self.commits :] if self.commits else []:
             when = datetime.fromisoformat(commit.created).strftime("%Y-%m-%d %H:%M")
             console.print(f"commit {commit.seq}  {when} UTC  {commit.job}  {_brief(commit.stats)}")
@@ -170,9 +174,10 @@ class Models(Frozen):
             print(f"{name:<{width}}  {note}")
 
 
-TOOLS: dict[str, type[Status | Verify | Files | Gc | Compact | Sample | Models]] = {
+TOOLS: dict[str, type[Status | Verify | Files | Gc | Compact | Sample | Models | Search]] = {
     "sample": Sample,
     "models": Models,
+    "search": Search,
     "status": Status,
     "verify": Verify,
     "files": Files,

@@ -3,8 +3,9 @@
 import base64
 import hashlib
 import json
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from importlib.resources import files
+from typing import Protocol
 
 from markupsafe import Markup
 
@@ -13,8 +14,9 @@ from cvdata.report.conflicts import conflicts
 from cvdata.report.duplicates import duplicates
 from cvdata.report.failures import failures
 from cvdata.report.gallery import galleries
-from cvdata.report.inputs import ReportInput
+from cvdata.report.inputs import CommitFacts, ReportInput
 from cvdata.report.leaks import leaks
+from cvdata.report.models import models
 from cvdata.report.overview import overview
 from cvdata.report.questions import questions
 from cvdata.report.section import Section, fill
@@ -28,6 +30,7 @@ SECTIONS: tuple[Callable[[ReportInput], list[Section]], ...] = (
     leaks,
     conflicts,
     questions,
+    models,
     colophon,
 )
 """The report, in reading order. A later job adds one file and one name here."""
@@ -40,13 +43,31 @@ def render(data: ReportInput, *, share: bool = False) -> str:
     storage URL of the machine it was made on is left in it.
     """
     shown = without_paths(data) if share else data
-    sections = [section for build in SECTIONS for section in build(shown)]
+    return assemble(shown, [section for build in SECTIONS for section in build(shown)])
+
+
+class Page(Protocol):
+    """What stands above the sections."""
+
+    @property
+    def title(self) -> str:
+        """The heading."""
+        ...
+
+    @property
+    def commit(self) -> CommitFacts:
+        """What it was made from."""
+        ...
+
+
+def assemble(data: Page, sections: Sequence[Section]) -> str:
+    """One HTML document of these sections, with contents and downloads."""
     downloads = {name: text for s in sections for name, text in s.downloads.items()}
     style, script = _asset("style.css"), _asset("script.js")
     return str(
         fill(
             "page.html",
-            data=shown,
+            data=data,
             sections=sections,
             style=style,
             script=script,

@@ -2,7 +2,7 @@
 
 import json
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from urllib.parse import unquote, urlsplit
 
@@ -14,9 +14,11 @@ from cvdata.errors import ErrorCode, ImageError
 from cvdata.image import Limits, open_image
 from cvdata.issues import ISSUES
 from cvdata.report.inputs import ERROR_ROWS, CommitFacts, DuplicateFacts, IssueNote, ReportInput
+from cvdata.report.model_facts import ModelFacts
 from cvdata.report.pictured import shown_images
 from cvdata.report.thumbnail import encode_thumb
 from cvdata.runs.report_duplicates import gather_duplicates
+from cvdata.runs.report_models import gather_models
 from cvdata.schema import ID, RECORDS
 from cvdata.schema import ISSUES as ISSUES_SCHEMA
 from cvdata.sources.fetch import Fetcher
@@ -56,7 +58,7 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
     notes = _notes(head)
     flags = _issues(workspace, notes, per_issue)
     read = _errors(workspace, per_error)
-    duplicates = gather_duplicates(workspace)
+    duplicates, models = gather_duplicates(workspace), gather_models(workspace)
     data = ReportInput(
         title=title or source_names(workspace),
         commit=_facts(head, workspace.tables()),
@@ -64,7 +66,7 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
         n_ok=read.n_ok,
         errors=read.counts,
         error_rows=read.rows,
-        records=_records(workspace, _named(flags.worst, read.rows, duplicates)),
+        records=_records(workspace, _named(flags.worst, read.rows, duplicates, models)),
         issues=flags.worst,
         issue_counts=flags.counts,
         n_flagged=flags.n_images,
@@ -74,11 +76,12 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
         if "summary.json" in head.artifacts
         else {},
         duplicates=duplicates,
+        models=models,
         statistics=_statistics(workspace),
     )
     shown = pa.array(shown_images(data), RECORDS.field("image_id").type)
     pictures = data.records.filter(pc.is_in(data.records["image_id"], shown))
-    return replace(data, thumbs=dict(_thumbs(pictures)))
+    return replace(data, thumbs=dict(thumbnails(pictures)))
 
 
 def source_names(workspace: Workspace) -> str:
@@ -106,10 +109,14 @@ def _last_name(source: str) -> str:
 
 
 def _named(
-    issues: pa.Table, errors: pa.Table, duplicates: DuplicateFacts | None
+    issues: pa.Table,
+    errors: pa.Table,
+    duplicates: DuplicateFacts | None,
+    models: Sequence[ModelFacts],
 ) -> pa.ChunkedArray:
     """Every image of which the report tells the name."""
-    columns = [issues["image_id"], errors["image_id"]]
+    told = [row["image_id"] for one in models for row in (*one.hardest, *one.flips)]
+    columns = [issues["image_id"], errors["image_id"], pa.chunked_array([pa.array(told, ID)])]
     if duplicates is not None:
         columns += [duplicates.groups["image_id"], duplicates.conflicts["image_id"]]
         columns += [duplicates.leaks["id_a"], duplicates.leaks["id_b"]]
@@ -195,7 +202,7 @@ def _records(
     return pa.concat_tables(found)
 
 
-def _thumbs(records: pa.Table) -> Iterator[tuple[bytes, bytes]]:
+def thumbnails(records: pa.Table) -> Iterator[tuple[bytes, bytes]]:
     """Re-encoded pictures; one that cannot be read any more has none."""
     limits = Limits(formats=Limits().formats)
     order = [("uri", "ascending"), ("offset", "ascending")]
