@@ -11,6 +11,7 @@ from cvdata.engine.progress import ProgressBar
 from cvdata.engine.session import EngineConfig, Session
 from cvdata.errors import ConfigError, WorkspaceError
 from cvdata.image import DECODE_VERSION, Limits
+from cvdata.maintenance import MADE_TABLES
 from cvdata.parts import parts_digest, versions
 from cvdata.runs.export_card import card
 from cvdata.runs.export_look import PlanOptions
@@ -111,7 +112,8 @@ def plan_work(workspace: Workspace, options: ExportOptions) -> ExportWork:
         )
     target = Store(options.target, single_writer=True)
     settings = options.settings()
-    tables = {name: head.tables[name] for name in _TABLES if name in head.tables}
+    names = (*_TABLES, *(f"{MADE_TABLES}{policy}" for policy in options.plan.augmented))
+    tables = {name: head.tables[name] for name in names if name in head.tables}
     inputs = {name: parts_digest(state.parts) for name, state in tables.items()}
     if "selection" not in inputs:
         bad = [p for n, s in head.tables.items() if n.startswith("measures/") for p in s.parts]

@@ -41,6 +41,8 @@ class ExportSettings(Frozen):
     """Bytes of images a shard, about."""
     shuffle: int | None = None
     """Seed of an order that is mixed; not given: the order of the sources."""
+    augmented: list[str] = Field([])
+    """Policies whose copies (`cvdata augment`) go out beside the images that they were made of."""
     title: str = ""
     """Heading of the card."""
     licence: str = ""
@@ -75,6 +77,7 @@ class ExportSettings(Frozen):
                 self.shard_rows,
                 self.shard_bytes,
                 self.shuffle,
+                tuple(self.augmented),
             ),
             Rendering(self.encode, self.quality, self.max_side, self.upright, self.encode_all),
             self.limits.build(),

@@ -15,6 +15,7 @@ import pyarrow.compute as pc
 import xxhash
 
 from cvdata.errors import ConfigError
+from cvdata.runs.export_copies import is_copies
 from cvdata.runs.export_rows import Kept, reading_order
 from cvdata.sinks.base import Places
 from cvdata.sinks.names import folded, stem_of
@@ -36,6 +37,7 @@ class PlanOptions:
     chunk_rows: int = 10_000
     chunk_bytes: int = 256 * 1024 * 1024
     shuffle: int | None = None
+    augmented: tuple[str, ...] = ()
 
 
 @dataclass
@@ -56,6 +58,7 @@ class Gathered:
     objects: Counter[str | None] = field(default_factory=Counter)
     misfits: Counter[str] = field(default_factory=Counter)
     n_records: int = 0
+    n_copies: int = 0
     n_unreadable: int = 0
     has_boxes: bool = False
     has_masks: bool = False
@@ -69,9 +72,13 @@ def look(rows: pa.Table, path: str, how: tuple[Kept, Places, PlanOptions], found
     """Add the rows of a part that go out."""
     kept, places, options = how
     is_out, weights = kept.of(rows)
-    found.n_records += len(rows)
+    if is_copies(path):
+        found.n_copies += len(rows)
+    else:
+        found.n_records += len(rows)
     is_readable = np.asarray(pc.is_null(rows["error"]))
-    found.n_unreadable += int(np.count_nonzero(~is_readable | (~is_out if kept.is_all else False)))
+    is_bad = ~is_readable | (~is_out if kept.is_all and not is_copies(path) else False)
+    found.n_unreadable += int(np.count_nonzero(is_bad))
     order = reading_order(rows)
     order = order[(is_out & is_readable)[order]]
     out = rows.take(pa.array(order))

@@ -7,6 +7,7 @@ from dataclasses import dataclass, replace
 from cvdata.commits import Commit
 from cvdata.errors import ConfigError
 from cvdata.runs.export_chunks import PlannedChunk, chunks_of
+from cvdata.runs.export_copies import copies_of
 from cvdata.runs.export_look import Gathered, PlanOptions, look, refuse_misfits
 from cvdata.runs.export_rows import Kept, Overlay, in_order, part_rows, read_kept, read_overlay
 from cvdata.sinks.base import UNSPLIT, Facts, Sink
@@ -37,7 +38,8 @@ def plan_export(store: Store, head: Commit, sink: Sink, options: PlanOptions) ->
     """Look at every row once; `ConfigError` where the format cannot hold what is kept."""
     kept, overlay = read_kept(store, head), read_overlay(store, head)
     found = Gathered()
-    for part in in_order(store, head.tables["records"].parts):
+    copies = copies_of(head, options.augmented)
+    for part in [*in_order(store, head.tables["records"].parts), *copies]:
         rows = overlay.over(store, part_rows(store, part.path))
         look(rows, part.path, (kept, sink.places, options), found)
     refuse_misfits(found, options)

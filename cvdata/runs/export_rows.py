@@ -1,6 +1,7 @@
 """Which rows go out and what they say: kept images, their splits, labels, boxes and weights."""
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from functools import lru_cache
 
@@ -13,10 +14,9 @@ from cvdata.commits import Commit
 from cvdata.errors import ErrorCode
 from cvdata.keys import KeySet, key_columns, locate
 from cvdata.parts import Part, open_part, read_columns
+from cvdata.runs.export_copies import read_rows
 from cvdata.schema import MERGED, RECORDS, SELECTION, SPLITS
 from cvdata.storage import Store
-
-LABELS = pa.list_(pa.struct([("label", pa.string()), ("share", pa.float64())]))
 
 Bools = npt.NDArray[np.bool_]
 Paths = tuple[str, ...]
@@ -36,8 +36,8 @@ class Kept:
     reasons: Counter[str] = field(default_factory=Counter)
 
     def of(self, rows: pa.Table) -> tuple[Bools, npt.NDArray[np.float32]]:
-        """(N,) which rows go out, and (N,) the weight of each."""
-        at = locate(self.keys.high, self.keys.low, *key_columns(rows["image_id"], rows["revision"]))
+        """(N,) which rows go out, and (N,) the weight of each; a copy goes with its parent."""
+        at = _located(self.keys, rows)
         if self.is_all:
             return at < 0, np.ones(len(rows), np.float32)
         weights = np.zeros(len(rows), np.float32)
@@ -95,6 +95,11 @@ def _unreadable(store: Store, head: Commit) -> KeySet:
     return found
 
 
+def _located(keys: KeySet, rows: pa.Table) -> npt.NDArray[np.int64]:
+    """(N,) where the parent of each row stands among the keys; -1: nowhere."""
+    return locate(keys.high, keys.low, *key_columns(rows["parent_id"], rows["parent_revision"]))
+
+
 @dataclass(frozen=True)
 class Overlay:
     """What later tables say in place of `records`: `splits`, and `merged` labels and boxes.
@@ -114,11 +119,11 @@ class Overlay:
         return len(self.names) > 0
 
     def over(self, store: Store, rows: pa.Table) -> pa.Table:
-        """Rows of `records` as they are exported."""
+        """Rows as they are exported; copies stay in the split of their parent."""
         rows = with_merged(store, self.merged, rows)
         if not self.has_splits:
             return rows
-        at = locate(self.keys.high, self.keys.low, *key_columns(rows["image_id"], rows["revision"]))
+        at = _located(self.keys, rows)
         numbers = pa.array(self.numbers[np.maximum(at, 0)], mask=at < 0)
         splits = pc.coalesce(self.names.take(numbers), rows["split"])
         return rows.set_column(rows.schema.get_field_index("split"), "split", splits)
@@ -168,7 +173,7 @@ def _merged(store: Store, paths: Paths) -> tuple[pa.Table, KeySet, npt.NDArray[n
     return table, keys, order
 
 
-def in_order(store: Store, parts: tuple[Part, ...]) -> list[Part]:
+def in_order(store: Store, parts: Sequence[Part]) -> list[Part]:
     """Parts in the order of their first uri: parts of one source follow each other."""
     return sorted(parts, key=lambda part: (part.tag, _first_uri(store, part), part.path))
 
@@ -187,6 +192,5 @@ def reading_order(rows: pa.Table) -> npt.NDArray[np.int64]:
 
 @lru_cache(maxsize=4)
 def part_rows(store: Store, path: str) -> pa.Table:
-    """All rows of a part of `records`, and the `labels` that only mixed images have."""
-    rows = read_columns(store, [Part(path, 0, 0, "")], RECORDS)
-    return rows.append_column("labels", pa.nulls(len(rows), LABELS))
+    """All rows of a part of `records` or of augmented copies, as `export_copies.ROWS`."""
+    return read_rows(store, path)

@@ -20,7 +20,7 @@ class Outgoing:
 
     `stem` is its path without extension, safe and unique in the export; `width` and `height` are
     those after orientation, 0 where the sink did not ask for them. `boxes` are in pixels of these
-    very `data`; None: nothing is known. `labels` are the (label, share) pairs of a mixed image.
+    very `data`; None: nothing is known. `labels` are the (label, weight) pairs of a mixed image.
     """
 
     image_id: bytes

@@ -2,10 +2,12 @@
 
 import math
 import struct
+import warnings
 from collections.abc import Callable, Sequence
 from typing import Any
 
 _F32 = struct.Struct("=f")
+_MAX_SIDE = 10_000
 Four = tuple[float, float, float, float]
 
 
@@ -123,18 +125,42 @@ def _area(value: Any, x: float, y: float) -> Any:
 
 
 def resized_rle(value: Any, x: float, y: float) -> Any:
-    """A COCO run-length mask, resized by nearest neighbour; what is none stays as it is."""
+    """A COCO run-length mask, resized by nearest neighbour; None where it is a broken one."""
     if not isinstance(value, dict) or not {"size", "counts"} <= set(value):
         return value
     import numpy as np
     from PIL import Image
     from pycocotools import mask as codec
 
-    height, width = value["size"]
-    counts = value["counts"]
-    encoded = codec.frPyObjects(value, height, width) if isinstance(counts, list) else value
-    pixels = Image.fromarray(codec.decode(encoded))
-    size = (max(1, round(width * x)), max(1, round(height * y)))
-    small = np.asfortranarray(pixels.resize(size, Image.Resampling.NEAREST))
-    found = codec.encode(small)
-    return {"size": [size[1], size[0]], "counts": found["counts"].decode()}
+    size, counts = value["size"], value["counts"]
+    if not _is_size(size):
+        return None
+    height, width = size
+    try:
+        if isinstance(counts, list):
+            flat = np.repeat(np.arange(len(counts)) % 2, _runs(counts, height * width))
+            pixels = flat.astype(np.uint8).reshape(width, height).T
+        else:
+            with warnings.catch_warnings():  # pycocotools is behind NumPy's copy keyword
+                warnings.simplefilter("ignore", DeprecationWarning)
+                pixels = codec.decode({"size": size, "counts": counts})
+    except (ValueError, TypeError, AttributeError):
+        return None
+    small_size = (max(1, round(width * x)), max(1, round(height * y)))
+    small = Image.fromarray(np.ascontiguousarray(pixels)).resize(
+        small_size, Image.Resampling.NEAREST
+    )
+    found = codec.encode(np.asfortranarray(small))
+    return {"size": [small_size[1], small_size[0]], "counts": found["counts"].decode()}
+
+
+def _is_size(size: Any) -> bool:
+    is_pair = isinstance(size, list) and len(size) == 2
+    return is_pair and all(isinstance(n, int) and 0 < n <= _MAX_SIDE for n in size)
+
+
+def _runs(counts: list[Any], n_pixels: int) -> list[int]:
+    """The runs of a mask, which must fill it: else ValueError."""
+    if not all(isinstance(n, int) and n >= 0 for n in counts) or sum(counts) != n_pixels:
+        raise ValueError("runs that do not fill the mask")
+    return counts

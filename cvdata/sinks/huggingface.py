@@ -19,12 +19,13 @@ from cvdata.sinks.text import compact, key_text
 _IMAGE = pa.struct([("bytes", pa.binary()), ("path", pa.string())])
 _OBJECTS = pa.struct(
     [
-        ("id", pa.list_(pa.int64())),
         ("area", pa.list_(pa.float32())),
         ("bbox", pa.list_(pa.list_(pa.float32(), 4))),
         ("category", pa.list_(pa.int64())),
+        ("id", pa.list_(pa.int64())),
     ]
 )
+"""In the order of the names, as the features' JSON has them: `datasets` compares the two."""
 _SPLIT = re.compile(r"\w+(\.\w+)*", re.ASCII)
 
 

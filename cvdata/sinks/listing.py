@@ -64,7 +64,7 @@ class Listing:
 
 
 def _values(image: Outgoing) -> dict[str, Any]:
-    labels = [{"label": label, "share": share} for label, share in image.labels or ()]
+    labels = [{"label": label, "weight": neat(share)} for label, share in image.labels or ()]
     return {
         "uri": readable(image.record["uri"]),
         "label": image.label,

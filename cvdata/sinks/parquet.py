@@ -23,7 +23,7 @@ SCHEMA = pa.schema(
         pa.field("bytes", pa.binary(), nullable=False),
         pa.field("split", pa.string()),
         pa.field("label", pa.string()),
-        pa.field("labels", pa.list_(pa.struct([("label", pa.string()), ("share", pa.float64())]))),
+        pa.field("labels", pa.list_(pa.struct([("label", pa.string()), ("weight", pa.float32())]))),
         pa.field("boxes", pa.list_(BOX)),
         pa.field("mask_bytes", pa.binary()),
         pa.field("weight", pa.float32(), nullable=False),
@@ -103,7 +103,7 @@ def _leaves(schema: pa.Schema) -> list[str]:
 
 def _row(image: Outgoing) -> tuple[int, dict[str, Any]]:
     mask = image.mask[0] if image.mask else None
-    labels = [{"label": label, "share": share} for label, share in image.labels or ()]
+    labels = [{"label": label, "weight": share} for label, share in image.labels or ()]
     row = {
         "image_id": image.image_id.hex(),
         "source": image.record.get("source"),

@@ -25,7 +25,7 @@ def facts_of(image: Outgoing, label_numbers: Any) -> dict[str, Any]:
     if image.label is not None:
         facts |= {"label": image.label, "label_id": label_numbers[image.label]}
     if image.labels:
-        facts["labels"] = [{"label": label, "share": share} for label, share in image.labels]
+        facts["labels"] = [{"label": label, "weight": neat(share)} for label, share in image.labels]
     if image.split is not None:
         facts["split"] = image.split
     if image.boxes is not None:

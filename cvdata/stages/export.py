@@ -1,8 +1,8 @@
 """Export: rows of kept images -> the files of one chunk, through a sink."""
 
-import json
+import hashlib
 from collections import Counter, deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -12,12 +12,12 @@ from cvdata.decode.sniff import sniff
 from cvdata.errors import ErrorCode, ImageError
 from cvdata.image import Limits
 from cvdata.sinks.base import ChunkPlace, Facts, Outgoing, Sink
-from cvdata.sinks.geometry import is_finite, neat, scaled, scaled_extra
 from cvdata.sinks.names import extension_of, stem_of, told_apart
 from cvdata.sinks.output import Output
-from cvdata.sinks.text import compact, key_text
+from cvdata.sinks.text import compact
 from cvdata.sources.fetch import Fetcher, Want
-from cvdata.sources.headers import Stored, parse_header
+from cvdata.sources.headers import parse_header
+from cvdata.stages.export_fit import Found, drop_infinite, json_object, provenance, resize
 from cvdata.stages.export_render import MaskRenderer, Rendered, Renderer, Rendering
 from cvdata.stages.isolation import shared_sandbox
 from cvdata.stages.isolation_process import Confinement
@@ -55,7 +55,7 @@ class Exported:
 class Export:
     """Rows of one chunk -> its files below the target at `url`.
 
-    Rows have the columns of `records`, `weight` and `labels`. Their bytes go out as they came
+    Rows are those of `runs.export_copies.ROWS` with `weight`. Their bytes go out as they came
     unless `rendering` asks for more; boxes, masks, polygons and keypoints follow a resize.
     `naming` is `name`, `path` or `id`; `unlabeled` the class of what has none where the format
     needs one.
@@ -104,25 +104,25 @@ class Export:
 
     def _rendered(
         self, rows: list[Row], fetched: Iterator[bytes | ImageError]
-    ) -> Iterator[tuple[int, "_Found | ImageError"]]:
+    ) -> Iterator[tuple[int, "Found | ImageError"]]:
         """Each row's bytes with what is known of them, in order; some pass through the sandbox."""
         seen = ((i, self._seen(rows[i], data)) for i, data in enumerate(fetched))
         if not (self.rendering.is_asked and self.sink.places.needs_bytes):
             yield from seen
             return
-        waiting: deque[tuple[int, _Found | ImageError]] = deque()
+        waiting: deque[tuple[int, Found | ImageError]] = deque()
 
         def dangerous() -> Iterator[tuple[bytes, str]]:
             for i, found in seen:
                 waiting.append((i, found))
-                if isinstance(found, _Found) and found.is_touched:
+                if isinstance(found, Found) and found.is_touched:
                     yield found.data, rows[i]["uri"]
 
         with shared_sandbox(Renderer(self.rendering, self.limits), limits=self.confinement) as box:
             for result in box.map(dangerous()):
                 while True:
                     i, found = waiting.popleft()
-                    if isinstance(found, _Found) and found.is_touched:
+                    if isinstance(found, Found) and found.is_touched:
                         break
                     yield i, found
                 if isinstance(result, ImageError):
@@ -132,14 +132,16 @@ class Export:
                     yield i, found
         yield from waiting
 
-    def _seen(self, row: Row, data: bytes | ImageError) -> "_Found | ImageError":
+    def _seen(self, row: Row, data: bytes | ImageError) -> "Found | ImageError":
         """Header and format, where they are needed."""
         if isinstance(data, ImageError):
             return data
-        found = _Found(data)
+        if not self.sink.places.needs_bytes:
+            return Found(data)
+        if row["sha256"] is not None and hashlib.sha256(data).digest() != row["sha256"]:
+            return ImageError(ErrorCode.CHANGED, "not the bytes that augment wrote")
+        found = Found(data)
         places = self.sink.places
-        if not places.needs_bytes:
-            return found
         if places.needs_size or row["boxes"] or self.rendering.is_asked:
             try:
                 found.stored = parse_header(data)
@@ -153,7 +155,7 @@ class Export:
             found.is_touched = stored is None or self.rendering.touches(stored, sniff(data) or "")
         return found
 
-    def _outgoing(self, row: Row, is_apart: bool, found: "_Found", done: Exported) -> Outgoing:
+    def _outgoing(self, row: Row, is_apart: bool, found: "Found", done: Exported) -> Outgoing:
         data, extension = found.data, extension_of(row["key"])
         if found.rendered is not None:
             data = found.rendered.data
@@ -168,9 +170,9 @@ class Export:
             data=data,
             split=row["split"],
             label=row["label"],
-            labels=[(p["label"], p["share"]) for p in row["labels"]] if row["labels"] else None,
+            labels=[(p["label"], p["weight"]) for p in row["labels"]] if row["labels"] else None,
             boxes=row["boxes"],
-            extra=_object(row["extra"]),
+            extra=json_object(row["extra"]),
             width=width,
             height=height,
             weight=row["weight"],
@@ -187,14 +189,14 @@ class Export:
         stem, _ = stem_of(row["key"], self.naming, is_member=is_member, unsafe=unsafe)
         return told_apart(stem, row["image_id"]) if is_apart else stem
 
-    def _fit(self, image: Outgoing, found: "_Found", done: Exported) -> None:
+    def _fit(self, image: Outgoing, found: "Found", done: Exported) -> None:
         """Boxes, masks and labels as the format takes them; what it has no place for is counted."""
         places = self.sink.places
         if found.rendered is None and found.stored is not None and found.stored.orientation != 1:
             done.n_turned += 1
         done.n_rendered += found.rendered is not None
-        _drop_infinite(image, done)
-        _resize(image, found)
+        done.left_out["boxes that are no numbers"] += drop_infinite(image)
+        resize(image, found)
         if places.needs_label and image.label is None:
             image.label = self.unlabeled
         elif not places.label and image.label is not None:
@@ -216,7 +218,7 @@ class Export:
         elif places.needs_bytes:
             image.mask = self._mask(uri, found)
 
-    def _mask(self, uri: str, found: "_Found") -> tuple[bytes, str]:
+    def _mask(self, uri: str, found: "Found") -> tuple[bytes, str]:
         """The mask's file; resized where the image was."""
         try:
             data = Fetcher(max_bytes=self.limits.max_bytes).read(Want(uri, None, None, ""))
@@ -234,76 +236,9 @@ class Export:
 
     def _count(self, image: Outgoing, done: Exported) -> None:
         if self.sink.places.needs_bytes:
-            done.images.append(compact(_provenance(image)))
+            done.images.append(compact(provenance(image)))
         done.n_images += 1
         done.n_bytes += len(image.data)
         done.classes[image.split, image.label] += 1
         for box in image.boxes or ():
             done.objects[image.split, box["label"]] += 1
-
-
-def _provenance(image: Outgoing) -> dict[str, Any]:
-    """Where an image came from, for `provenance.jsonl`."""
-    return {
-        "image_id": image.image_id.hex(),
-        "source": image.record["source"],
-        "key": key_text(image),
-        "revision": image.record["revision"],
-        "name": image.name,
-        "split": image.split,
-        "label": image.label,
-        "weight": neat(image.weight),
-    }
-
-
-@dataclass(slots=True)
-class _Found:
-    """The bytes of a row and what is known of them."""
-
-    data: bytes
-    stored: Stored | None = None
-    is_touched: bool = False
-    rendered: Rendered | None = None
-
-    @property
-    def size(self) -> tuple[int, int]:
-        """Width and height as they go out; 0 where nobody asked."""
-        if self.rendered is not None:
-            return self.rendered.after
-        return self.stored.oriented if self.stored is not None else (0, 0)
-
-
-def _resize(image: Outgoing, found: _Found) -> None:
-    rendered = found.rendered
-    if rendered is None or rendered.before == rendered.after:
-        return
-    x, y = (after / before for after, before in zip(rendered.after, rendered.before, strict=True))
-    if image.boxes:
-        image.boxes = [{**box, "xyxy": scaled(box["xyxy"], x, y)} for box in image.boxes]
-    image.extra = scaled_extra(image.extra, x, y)
-
-
-def _drop_infinite(image: Outgoing, done: Exported) -> None:
-    """Boxes that are no numbers go, and what `extra` says of them in the same place."""
-    boxes = image.boxes
-    if not boxes or all(is_finite(box["xyxy"]) for box in boxes):
-        return
-    kept = [i for i, box in enumerate(boxes) if is_finite(box["xyxy"])]
-    done.left_out["boxes that are no numbers"] += len(boxes) - len(kept)
-    inner = image.extra.get("coco")
-    for parent in (image.extra, inner if isinstance(inner, dict) else {}):
-        for name, values in list(parent.items()):
-            if isinstance(values, list) and len(values) == len(boxes):
-                parent[name] = [values[i] for i in kept]
-    image.boxes = [boxes[i] for i in kept]
-
-
-def _object(text: str | None) -> dict[str, Any]:
-    """`extra` of a record; JSON that is no object goes under its own name."""
-    if text is None:
-        return {}
-    try:
-        value = json.loads(text)
-    except ValueError:
-        return {"text": text}
-    return value if isinstance(value, Mapping) else {"value": value}  # type: ignore[return-value]
