@@ -32,6 +32,9 @@ from cvdata.runs.search import (
 from cvdata.schema import ID
 from cvdata.workspace import Workspace
 
+PIPED_WIDTH = 400
+"""Characters of a line that no terminal wraps."""
+
 
 class Search(ModelSettings):
     """Find the images nearest to one image, or to words, by their embeddings.
@@ -98,6 +101,10 @@ class Search(ModelSettings):
             return encoder.image(self.image)
         return encoder.text(self.text or "")
 
+    def _name(self, rows: pa.Table) -> str:
+        """What the page calls the query: of a file from outside its name alone."""
+        return _path(rows) if self.image is None else Path(self.image).name
+
     def _write_page(self, workspace: Workspace, found: Found, own: bytes) -> None:
         head = workspace.head
         rows, title = None, f"“{self.text}”"
@@ -112,7 +119,7 @@ class Search(ModelSettings):
         page = SearchPage(
             title,
             CommitFacts(head.seq, head.job, head.created),
-            None if rows is None else Hit(QUERY, _path(rows)),
+            None if rows is None else Hit(QUERY, self._name(rows)),
             [Hit(bytes.fromhex(n.image_id), n.path, n.score, _tags(n)) for n in found.neighbors],
             found.how,
             found.notes,
@@ -143,7 +150,9 @@ def _tags(one: Neighbor) -> str:
 
 
 def _print(found: Found) -> None:
-    table = Table("", "score", "path", "label", "split", "image_id", box=None, header_style="bold")
+    table = Table(box=None, header_style="bold")
+    for name in ("", "score", "path", "label", "split", "image_id"):
+        table.add_column(name, overflow="fold")
     for one in found.neighbors:
         cells = (one.path, one.label or "", one.split or "")
         table.add_row(
@@ -153,6 +162,8 @@ def _print(found: Found) -> None:
             one.image_id,
         )
     console = Console(soft_wrap=True)
+    if not console.is_terminal:
+        console = Console(width=PIPED_WIDTH)
     if found.neighbors:
         console.print(table)
     for note in found.notes:

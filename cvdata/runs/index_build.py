@@ -71,9 +71,11 @@ def build(store: Store, session: Session, planned: Planned, settings: IndexSetti
     folder = f"{SPILL}/{secrets.token_hex(8)}"
     codes, truth = _pass(store, session, planned, sets, (template, queries, folder), settings)
     index = template.filled(codes[: sets.n_answers])
+    last = codes[sets.n_answers :].copy()
+    del codes
     measured = measure(Searcher(index), truth, settings.k, settings.target_recall)
-    if sets.n_answers < len(codes):
-        template.extend(index, codes[sets.n_answers :])
+    if len(last):
+        template.extend(index, last)
     return Built(index, sets.rows, measured, factory, trained_rows)
 
 
@@ -128,7 +130,7 @@ def _pass(
     codes = np.empty((n, template.code_bytes), np.uint8)
     is_new = np.ones(n, bool)
     if planned.held is not None:
-        codes[planned.held.new] = planned.held.codes[planned.held.old]
+        planned.held.move_into(codes)
         is_new[planned.held.new] = False
     files = [
         Shared.put(store, folder, data)

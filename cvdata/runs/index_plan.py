@@ -14,6 +14,7 @@ from cvdata.runs.index_files import is_current, open_index, read_card
 from cvdata.runs.index_rows import Rows, dimension_of, live_rows
 from cvdata.workspace import Change
 
+MOVED_ROWS = 65_536
 RETRAIN_GROWTH = 2
 """An index is trained anew once there are twice, or half, the rows that it was trained for."""
 
@@ -31,7 +32,7 @@ class IndexSettings:
     threshold: float = 0.9
 
 
-@dataclass(frozen=True)
+@dataclass
 class Held:
     """The rows of the committed index that stay: its training, their codes, their new numbers."""
 
@@ -40,6 +41,13 @@ class Held:
     old: I64
     new: I64
     card: Card
+
+    def move_into(self, codes: U8) -> None:
+        """Put the codes where they go, and let go of the old ones: large indexes fill memory."""
+        for start in range(0, len(self.new), MOVED_ROWS):
+            some = slice(start, start + MOVED_ROWS)
+            codes[self.new[some]] = self.codes[self.old[some]]
+        self.codes = np.empty((0, 0), np.uint8)
 
 
 @dataclass(frozen=True)
