@@ -13,7 +13,7 @@ from cvdata.runs.augment_preview import write_preview
 from cvdata.runs.augmented import Outcome, publish_manifest
 from cvdata.runs.decoding import DecodingConfig
 from cvdata.stages.augment import Recipe
-from cvdata.stages.augmenter import Encoding
+from cvdata.stages.augmenter import Encoding, Making
 from cvdata.workspace import Workspace
 
 
@@ -47,16 +47,15 @@ class Config(DecodingConfig):
 
     def augment_options(self, generation: int) -> AugmentOptions:
         """As the run takes them."""
+        making = Making(
+            self.policy,
+            tuple(self.operations),
+            Encoding(self.format, self.quality),
+            self.limits.build(),
+            self.min_visible,
+        )
         return AugmentOptions(
-            Recipe(
-                self.policy,
-                tuple(self.operations),
-                self.seed,
-                self.min_visible,
-                Encoding(self.format, self.quality),
-                self.limits.build(),
-                generation,
-            ),
+            Recipe(making, self.seed, generation),
             Choice(tuple(self.splits), self.variants, self.use_budget),
             self.output,
             self.fill_options(),

@@ -169,7 +169,7 @@ def _meta(options: AugmentOptions, wanted: Wanted) -> dict[str, Any]:
         "policy": recipe.policy,
         "operations": [step.to_json() for step in recipe.built.steps],
         "seed": recipe.seed,
-        "min_visible": recipe.min_visible,
+        "min_visible": recipe.making.min_visible,
         "output": options.output,
         "generation": recipe.generation,
         "n_parents": wanted.n_parents,

@@ -72,7 +72,8 @@ def _grid(change: Change, options: AugmentOptions) -> list[list[Cell]]:
     known = Known(with_merged(records_of(change, ids), merged_of(workspace)))
     stage = Augment(options.recipe, Gallery(change.store, ""), options.fill.confinement)
     rows = tasks.to_pylist()
-    plain = replace(stage, recipe=replace(options.recipe, operations=ORIGINAL))
+    making = replace(options.recipe.making, operations=ORIGINAL)
+    plain = replace(stage, recipe=replace(options.recipe, making=making))
     firsts = [{**row, "partners": []} for row in rows if row["variant"] == 0]
     originals = _cells(plain, firsts, known, is_original=True)
     copies = _cells(stage, rows, known, is_original=False)
@@ -120,6 +121,8 @@ def _told(done: Sequence[dict[str, Any]]) -> list[str]:
     """A line a step: its name and what was drawn, in short."""
     lines = []
     for params in done:
+        if params.get("is_flipped") is False:
+            continue
         said = [
             f"{key} {_short(value)}"
             for key, value in params.items()
@@ -175,19 +178,23 @@ def _font(size: int) -> Font:
 
 def _sheet(rows: Sequence[Sequence[Cell]]) -> PilImage.Image:
     """All cells on one picture, their titles and steps below them."""
-    n_lines = max(len(cell.lines) for row in rows for cell in row)
-    height = CELL + (n_lines + 1) * LINE + 2 * GAP
-    width = max(len(row) for row in rows)
-    sheet = PilImage.new("RGB", (GAP + width * (CELL + GAP), GAP + len(rows) * height), "white")
+    tall = [max(cell.picture.height for cell in row) for row in rows]
+    heights = [
+        top + (1 + max(len(cell.lines) for cell in row)) * LINE + 2 * GAP
+        for top, row in zip(tall, rows, strict=True)
+    ]
+    wide = max(len(row) for row in rows)
+    sheet = PilImage.new("RGB", (GAP + wide * (CELL + GAP), GAP + sum(heights)), "white")
     pen = ImageDraw.Draw(sheet)
     for i, row in enumerate(rows):
+        top = GAP + sum(heights[:i])
         for j, cell in enumerate(row):
-            left, top = GAP + j * (CELL + GAP), GAP + i * height
+            left = GAP + j * (CELL + GAP)
             x = left + (CELL - cell.picture.width) // 2
-            sheet.paste(cell.picture, (x, top + (CELL - cell.picture.height) // 2))
+            sheet.paste(cell.picture, (x, top + (tall[i] - cell.picture.height) // 2))
             for n, text in enumerate((cell.title, *cell.lines)):
                 font = _font(12 if n == 0 else 10)
-                pen.text((left, top + CELL + 2 + n * LINE), _fit(text, font), "#222222", font)
+                pen.text((left, top + tall[i] + 2 + n * LINE), _fit(text, font), "#222222", font)
     return sheet
 
 

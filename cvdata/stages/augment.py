@@ -9,12 +9,11 @@ from typing import Any
 import pyarrow as pa
 
 from cvdata.augment import AUGMENT_VERSION, Policy
-from cvdata.augment.policy import Written
 from cvdata.errors import ErrorCode, ImageError
-from cvdata.image import DECODE_VERSION, Limits
+from cvdata.image import DECODE_VERSION
 from cvdata.schema_augmented import AUGMENTED
 from cvdata.stages.augment_rows import Known, failed_row, made_row
-from cvdata.stages.augmenter import Augmenter, Encoding, Made
+from cvdata.stages.augmenter import Augmenter, Made, Making
 from cvdata.stages.base import Resources
 from cvdata.stages.fetch_scenes import fetched_scenes
 from cvdata.stages.isolation import shared_sandbox
@@ -30,37 +29,35 @@ VARIANTS_AT_ONCE = 4
 class Recipe:
     """All that decides what a copy of an image looks like, besides the image and its partners."""
 
-    policy: str
-    operations: tuple[Written, ...] = ()
+    making: Making
     seed: int = 0
-    min_visible: float = 0.3
-    encoding: Encoding = field(default_factory=Encoding)
-    limits: Limits = field(default_factory=Limits)
     generation: int = 0
 
-    @cached_property
+    @property
+    def policy(self) -> str:
+        """The policy's name."""
+        return self.making.policy
+
+    @property
     def built(self) -> Policy:
         """The policy; `ConfigError` where it cannot be built."""
-        return Policy.of(self.policy, self.operations)
+        return self.making.built
 
     @property
     def source(self) -> str:
-        """The source's name that gives the copies their ids."""
+        """The source's name that gives the copies their ids; the table's name too."""
         return f"augmented/{self.policy}"
 
     @cached_property
     def fingerprint(self) -> str:
         """Hex sha256 of it all; the policy's name is in it, because ids are made of it."""
+        making = self.making
         lines = [
-            f"augment {AUGMENT_VERSION} decode {DECODE_VERSION} {limits_text(self.limits)}",
-            f"{self.policy} {self.built.fingerprint} {self.seed} {self.min_visible!r}",
-            f"{self.encoding.format} {self.encoding.quality} {self.generation or ''}",
+            f"augment {AUGMENT_VERSION} decode {DECODE_VERSION} {limits_text(making.limits)}",
+            f"{self.policy} {self.built.fingerprint} {self.seed} {making.min_visible!r}",
+            f"{making.encoding.format} {making.encoding.quality} {self.generation or ''}",
         ]
         return digest("\n".join(lines).encode())
-
-    def augmenter(self) -> Augmenter:
-        """What the sandbox runs."""
-        return Augmenter(self.policy, self.operations, self.encoding, self.limits, self.min_visible)
 
 
 @dataclass(frozen=True)
@@ -119,7 +116,7 @@ class Augment:
     def _row(self, task: Mapping[str, Any], made: Made, known: Known) -> dict[str, Any]:
         if "error" in made:
             return failed_row(task, self.recipe.policy, made["error"], made["detail"])
-        uri, sha256 = self.gallery.put(made["image"], self.recipe.encoding.suffix)
+        uri, sha256 = self.gallery.put(made["image"], self.recipe.making.encoding.suffix)
         mask = None if made["mask"] is None else self.gallery.put(made["mask"], ".png")[0]
         files = {
             "uri": uri,
@@ -138,12 +135,12 @@ class Augment:
 
         def items() -> Iterator[tuple[bytes, str]]:
             wanted = [_images(tasks, places) for places in orders]
-            fetched = fetched_scenes(wanted, known, self.recipe.limits)
+            fetched = fetched_scenes(wanted, known, self.recipe.making.limits)
             for places, scenes in zip(orders, fetched, strict=True):
                 sent.append(places)
-                yield _order(tasks, places, scenes)
+                yield self._order(tasks, places, scenes)
 
-        with shared_sandbox(self.recipe.augmenter(), limits=self.confinement) as sandbox:
+        with shared_sandbox(Augmenter(), limits=self.confinement) as sandbox:
             for n, outcome in enumerate(sandbox.map(items())):
                 places = sent[n]
                 if isinstance(outcome, ImageError):
@@ -151,6 +148,25 @@ class Augment:
                     yield places, [bad] * len(places)
                 else:
                     yield places, outcome
+
+    def _order(
+        self,
+        tasks: Sequence[Mapping[str, Any]],
+        places: Sequence[int],
+        scenes: Sequence[tuple[dict[str, Any], bytes]],
+    ) -> tuple[bytes, str]:
+        """The blob and the JSON of an order."""
+        at = {one: n for n, one in enumerate(_images(tasks, places))}
+        variants = [
+            {"seed": tasks[i]["seed"], "partners": [at[p] for p in tasks[i]["partners"]]}
+            for i in places
+        ]
+        order = {
+            "making": self.recipe.making.encode(),
+            "images": [entry for entry, _ in scenes],
+            "variants": variants,
+        }
+        return b"".join(data for _, data in scenes), json.dumps(order, separators=(",", ":"))
 
 
 def _orders(tasks: Sequence[Mapping[str, Any]]) -> Iterator[list[int]]:
@@ -170,18 +186,3 @@ def _images(tasks: Sequence[Mapping[str, Any]], places: Sequence[int]) -> list[b
     """The images of an order: the parent first, then each partner once."""
     partners = [p for i in places for p in tasks[i]["partners"]]
     return list(dict.fromkeys([tasks[places[0]]["parent_id"], *partners]))
-
-
-def _order(
-    tasks: Sequence[Mapping[str, Any]],
-    places: Sequence[int],
-    scenes: Sequence[tuple[dict[str, Any], bytes]],
-) -> tuple[bytes, str]:
-    """The blob and the JSON of an order."""
-    at = {one: n for n, one in enumerate(_images(tasks, places))}
-    variants = [
-        {"seed": tasks[i]["seed"], "partners": [at[p] for p in tasks[i]["partners"]]}
-        for i in places
-    ]
-    order = {"images": [entry for entry, _ in scenes], "variants": variants}
-    return b"".join(data for _, data in scenes), json.dumps(order, separators=(",", ":"))

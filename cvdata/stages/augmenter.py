@@ -7,7 +7,8 @@ them as JSON in place of a name. It is decoded once for all its variants.
 import json
 from collections import OrderedDict
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
+from functools import cached_property
 from typing import Any
 
 import numpy as np
@@ -57,83 +58,113 @@ MASK_ENCODING = Encoding("png")
 
 
 @dataclass(frozen=True)
-class Augmenter:
-    """What the sandbox runs; small, it travels. `operations` are as the config wrote them."""
+class Making:
+    """What is made of images; it travels as JSON with each order, so that children serve all."""
 
     policy: str
-    operations: tuple[Written, ...]
-    encoding: Encoding
-    limits: Limits
-    min_visible: float
+    operations: tuple[Written, ...] = ()
+    encoding: Encoding = field(default_factory=Encoding)
+    limits: Limits = field(default_factory=Limits)
+    min_visible: float = 0.3
+
+    def encode(self) -> str:
+        """JSON."""
+        value = asdict(self)
+        value["limits"]["formats"] = sorted(self.limits.formats)
+        return json.dumps(value, sort_keys=True, separators=(",", ":"))
+
+    @staticmethod
+    def decode(text: str) -> "Making":
+        """From JSON."""
+        value = json.loads(text)
+        limits = value["limits"] | {"formats": frozenset(value["limits"]["formats"])}
+        return Making(
+            value["policy"],
+            tuple(value["operations"]),
+            Encoding(**value["encoding"]),
+            Limits(**limits),
+            value["min_visible"],
+        )
+
+    @cached_property
+    def built(self) -> Policy:
+        """The policy; `ConfigError` where it cannot be built."""
+        return Policy.of(self.policy, self.operations)
+
+
+@dataclass(frozen=True)
+class Augmenter:
+    """What the sandbox runs: (blob, order) -> the copies of one parent."""
 
     def __call__(self) -> Callable[[bytes, str], list[Made]]:
-        """Build the policy where the pixels will be, and load what it needs."""
+        """Load what it needs where the pixels will be."""
         pin_threads()
-        policy = Policy.of(self.policy, self.operations)
-        decoded = _Decoded(self.limits, DECODED_BYTES if policy.n_partners else 0)
-        pixels = np.zeros((48, 48, 3), np.uint8)
-        partners = tuple(Scene.of(pixels, number=n + 1) for n in range(policy.n_partners))
         # Libraries load on first use: now, not on the time of the first image.
-        policy(replace(Scene.of(pixels), partners=partners), 0)
+        Making("heavy").built(Scene.of(np.zeros((48, 48, 3), np.uint8)), 0)
+        makings: dict[str, tuple[Making, _Decoded]] = {}
 
         def augment(data: bytes, order: str) -> list[Made]:
             asked = json.loads(order)
+            if asked["making"] not in makings:
+                makings.clear()
+                making = Making.decode(asked["making"])
+                makings[asked["making"]] = making, _Decoded(making)
+            making, decoded = makings[asked["making"]]
             images = _images(data, asked["images"])
             parent = decoded.scene(*images[0], number=0)
-            return [
-                self._variant(policy, parent, images, variant, decoded)
-                for variant in asked["variants"]
-            ]
+            return [_variant(making, parent, images, v, decoded) for v in asked["variants"]]
 
         return augment
 
-    def _variant(
-        self,
-        policy: Policy,
-        parent: Scene,
-        images: Sequence[tuple[Mapping[str, Any], bytes, bytes]],
-        variant: Mapping[str, Any],
-        decoded: "_Decoded",
-    ) -> Made:
-        try:
-            partners = tuple(
-                decoded.scene(*images[place], number=number)
-                for number, place in enumerate(variant["partners"], 1)
-            )
-            scene, done = policy(replace(parent, partners=partners), variant["seed"])
-            return self._made(scene, done)
-        except ImageError as error:
-            return {"error": str(error.code), "detail": error.detail}
-        except MemoryError:
-            raise
-        except Exception as error:  # noqa: BLE001  an operation may be anybody's code
-            detail = printable(f"{type(error).__name__}: {error}")
-            return {"error": str(ErrorCode.AUGMENT_FAILED), "detail": detail}
 
-    def _made(self, scene: Scene, done: list[dict[str, Any]]) -> Made:
-        is_left = (scene.visible >= self.min_visible) & (scene.visible > 0)
-        origins = scene.box_origins.tolist()
-        boxes = scene.boxes.tolist()
-        inside = scene.inside().tolist()
-        masks = None if scene.masks is None or not len(scene.masks) else scene.masks[0]
-        return {
-            "image": self.encoding(scene.pixels),
-            "mask": None if masks is None else MASK_ENCODING(masks),
-            "width": scene.width,
-            "height": scene.height,
-            "params": json.dumps(done, sort_keys=True, separators=(",", ":"), allow_nan=False),
-            "shares": [[number, share] for number, share in scene.shares],
-            "boxes": [[*origins[i], boxes[i]] for i in range(len(boxes)) if is_left[i]],
-            "vanished": [
-                [*origins[i], float(scene.visible[i])] for i in range(len(boxes)) if not is_left[i]
-            ],
-            "keypoints": [
-                [*origin, *point, is_inside]
-                for origin, point, is_inside in zip(
-                    scene.keypoint_origins.tolist(), scene.keypoints.tolist(), inside, strict=True
-                )
-            ],
-        }
+def _variant(
+    making: Making,
+    parent: Scene,
+    images: Sequence[tuple[Mapping[str, Any], bytes, bytes]],
+    variant: Mapping[str, Any],
+    decoded: "_Decoded",
+) -> Made:
+    """One copy; what an operation raises is an error of this copy alone."""
+    try:
+        partners = tuple(
+            decoded.scene(*images[place], number=number)
+            for number, place in enumerate(variant["partners"], 1)
+        )
+        scene, done = making.built(replace(parent, partners=partners), variant["seed"])
+        return _made(making, scene, done)
+    except ImageError as error:
+        return {"error": str(error.code), "detail": error.detail}
+    except MemoryError:
+        raise
+    except Exception as error:  # noqa: BLE001  an operation may be anybody's code
+        detail = printable(f"{type(error).__name__}: {error}")
+        return {"error": str(ErrorCode.AUGMENT_FAILED), "detail": detail}
+
+
+def _made(making: Making, scene: Scene, done: list[dict[str, Any]]) -> Made:
+    is_left = (scene.visible >= making.min_visible) & (scene.visible > 0)
+    origins = scene.box_origins.tolist()
+    boxes = scene.boxes.tolist()
+    inside = scene.inside().tolist()
+    masks = None if scene.masks is None or not len(scene.masks) else scene.masks[0]
+    return {
+        "image": making.encoding(scene.pixels),
+        "mask": None if masks is None else MASK_ENCODING(masks),
+        "width": scene.width,
+        "height": scene.height,
+        "params": json.dumps(done, sort_keys=True, separators=(",", ":"), allow_nan=False),
+        "shares": [[number, share] for number, share in scene.shares],
+        "boxes": [[*origins[i], boxes[i]] for i in range(len(boxes)) if is_left[i]],
+        "vanished": [
+            [*origins[i], float(scene.visible[i])] for i in range(len(boxes)) if not is_left[i]
+        ],
+        "keypoints": [
+            [*origin, *point, is_inside]
+            for origin, point, is_inside in zip(
+                scene.keypoint_origins.tolist(), scene.keypoints.tolist(), inside, strict=True
+            )
+        ],
+    }
 
 
 def _images(
@@ -152,10 +183,10 @@ def _images(
 class _Decoded:
     """Scenes of images; pixels are kept by content, because partners come again."""
 
-    def __init__(self, limits: Limits, keeps: int) -> None:
-        self.limits = limits
-        self.keeps = keeps
-        self._read_mask = MaskReader(limits)()
+    def __init__(self, making: Making) -> None:
+        self.limits = making.limits
+        self.keeps = DECODED_BYTES if making.built.n_partners else 0
+        self._read_mask = MaskReader(making.limits)()
         self._kept: OrderedDict[bytes, tuple[Pixels, Pixels | None]] = OrderedDict()
         self._bytes = 0
 
