@@ -13,7 +13,7 @@ from cvdata.report.thumbnail import Album, Picture
 SHOWN = 24
 """Images in one gallery."""
 
-BUDGET = 5_000_000
+BUDGET = 4_200_000
 """Bytes of the pictures of all galleries."""
 
 NAME_LIMIT = 1000

@@ -6,6 +6,8 @@ from typing import Any
 
 import pyarrow as pa
 
+from cvdata.report.model_facts import ModelFacts
+from cvdata.report.selection_facts import SelectionFacts
 from cvdata.schema import CONFLICTS, ID, ISSUES, LEAKS, RECORDS
 
 ERROR_ROWS = pa.schema(
@@ -105,7 +107,6 @@ class DuplicateFacts:
     n_verified: int = 0
     n_turned_down: int = 0
     n_unread: int = 0
-    n_unresolved: int = 0
     sizes: Mapping[int, int] = field(default_factory=dict)
     groups: pa.Table = field(default_factory=GROUP_ROWS.empty_table)
     splits: Mapping[str, int] = field(default_factory=dict)
@@ -144,5 +145,7 @@ class ReportInput:
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)
     duplicates: DuplicateFacts | None = None
+    models: tuple[ModelFacts, ...] = ()
+    selection: SelectionFacts | None = None
     thumbs: Mapping[bytes, bytes] = field(default_factory=dict)
     statistics: Mapping[str, str | float] = field(default_factory=dict)

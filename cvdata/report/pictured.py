@@ -6,6 +6,7 @@ from cvdata.report.findings import flagged_rows
 from cvdata.report.gallery import SHOWN
 from cvdata.report.inputs import ReportInput
 from cvdata.report.leaks import shown_leaks
+from cvdata.report.models import shown_hardest
 
 
 def shown_images(data: ReportInput) -> list[bytes]:
@@ -18,4 +19,5 @@ def shown_images(data: ReportInput) -> list[bytes]:
         ids += shown_groups(data.duplicates)
         ids += shown_leaks(data.duplicates)
         ids += shown_conflicts(data.duplicates)
+    ids += shown_hardest(data.models)
     return list(dict.fromkeys(ids))

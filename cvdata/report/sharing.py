@@ -10,6 +10,7 @@ from urllib.parse import unquote
 import pyarrow as pa
 
 from cvdata.report.inputs import DuplicateFacts, ReportInput
+from cvdata.report.model_facts import ModelFacts
 
 _QUOTED = re.compile(
     r"""(?P<q>['"`])(?P<path>(?:[A-Za-z][A-Za-z0-9+.-]*:/|~?/|[A-Za-z]:\\|\\\\)[^'"`]*)(?P=q)"""
@@ -38,6 +39,7 @@ def without_paths(data: ReportInput) -> ReportInput:
         tables={name: _table(table, clean) for name, table in data.tables.items()},
         answers=_any(data.answers, clean),
         duplicates=_duplicates(data.duplicates, clean),
+        models=tuple(_model(facts, clean) for facts in data.models),
         statistics=_any(data.statistics, clean),
     )
 
@@ -102,6 +104,18 @@ def _duplicates(facts: DuplicateFacts | None, clean: Callable[[str], str]) -> Du
         leak_counts=leak_counts,
         leaks=_table(facts.leaks, clean),
         conflicts=_table(facts.conflicts, clean),
+    )
+
+
+def _model(facts: ModelFacts, clean: Callable[[str], str]) -> ModelFacts:
+    """Labels and splits may be paths too."""
+    return replace(
+        facts,
+        splits=_any(facts.splits, clean),
+        classes=_any(facts.classes, clean),
+        confusions=_any(facts.confusions, clean),
+        hardest=_any(facts.hardest, clean),
+        comparison=_any(facts.comparison, clean),
     )
 
 

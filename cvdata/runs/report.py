@@ -19,6 +19,7 @@ from cvdata.report.pictured import shown_images
 from cvdata.report.thumbnail import encode_thumb
 from cvdata.runs.report_duplicates import gather_duplicates
 from cvdata.runs.report_models import gather_models
+from cvdata.runs.report_selection import gather_selection
 from cvdata.schema import ID, RECORDS
 from cvdata.schema import ISSUES as ISSUES_SCHEMA
 from cvdata.sources.fetch import Fetcher
@@ -76,6 +77,7 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
         if "summary.json" in head.artifacts
         else {},
         duplicates=duplicates,
+        selection=gather_selection(workspace),
         models=models,
         statistics=_statistics(workspace),
     )

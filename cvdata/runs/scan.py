@@ -10,8 +10,8 @@ from cvdata.image import Limits
 from cvdata.measures import spec_fingerprint
 from cvdata.parts import PartSpec, open_part
 from cvdata.runs.filling import Cost, Filling, FillOptions, Work, fill_tables
-from cvdata.runs.infer import cost_of, describe, make_ready, spec_of
-from cvdata.stages.base import Stage
+from cvdata.runs.infer import chunked, cost_of, describe, make_ready, spec_of
+from cvdata.stages.base import Resources, Stage
 from cvdata.stages.isolation_process import Confinement
 from cvdata.stages.predict import Inference, Predict
 from cvdata.stages.scan import MeasureSet, MeasureSpec, Scan
@@ -141,6 +141,7 @@ def fill(
     if inference is not None:
         tables.append((spec_of(inference), describe(inference)))
         cost += cost_of(inference)
+        options = chunked(options, inference, sum(part.rows for part in change.records))
     filling = Filling(tables, _Stages(plan_.by_table(), inference, options.confinement), cost)
     work = fill_tables(change, session, filling, options)
     if not options.is_dry_run:
@@ -165,4 +166,5 @@ class _Stages:
         make_ready(model)
         if not chosen:
             return Predict(model, self.confinement)
-        return Scan(chosen, self.confinement, model.resources, model)
+        needs = Resources() if model.is_apart else model.resources
+        return Scan(chosen, self.confinement, needs, model)

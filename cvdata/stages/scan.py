@@ -15,7 +15,8 @@ from cvdata.measures.base import Measure, Value
 from cvdata.schema import measures_schema
 from cvdata.stages.base import Resources
 from cvdata.stages.isolation_process import Confinement
-from cvdata.stages.predict import Inference, Reader, limits_text
+from cvdata.stages.predict import Inference, Pass, Reader, limits_text
+from cvdata.stages.prepared import pack
 from cvdata.stages.scanner import ImageScanner, MeasureSpec, Row
 from cvdata.storage import digest
 
@@ -78,14 +79,48 @@ class Scan:
         model = self.inference
         return {s.table: s.fingerprint for s in self.sets} | (model.fingerprints if model else {})
 
+    @property
+    def is_split(self) -> bool:
+        """Whether the model runs apart from the decode and the measures."""
+        return self.inference is not None and self.inference.is_apart
+
+    @property
+    def device(self) -> Resources:
+        """What one worker with the model needs."""
+        return self.inference.resources if self.inference else self.resources
+
+    @property
+    def n_devices(self) -> int:
+        """Workers with the model."""
+        return self.inference.n_actors if self.inference else 0
+
     def __call__(self, batch: pa.Table) -> dict[str, pa.Table]:
         """Measure every row; a broken image is a row with its error code."""
-        specs = tuple(spec for s in self.sets for spec in s.specs)
-        done = Reader(specs, self.sets[0].limits, self.confinement, self.inference)(batch)
+        done = self._read(batch)
         tables = {s.table: _rows(batch, done.outcomes, s) for s in self.sets}
         if self.inference is not None:
             tables[self.inference.table] = self.inference.rows(batch, done.results)
         return tables
+
+    def prepare(self, batch: pa.Table) -> tuple[dict[str, pa.Table], pa.Table]:
+        """The measures, and what the model takes."""
+        done = self._read(batch, is_prepared_only=True)
+        measured = {s.table: _rows(batch, done.outcomes, s) for s in self.sets}
+        return measured, pack(batch, done.results)
+
+    def setup(self) -> None:
+        """Load the model."""
+        if self.inference is not None:
+            self.inference.runner()
+
+    def finish(self, prepared: pa.Table) -> dict[str, pa.Table]:
+        """The model, on what was prepared."""
+        return self.inference.finish(prepared) if self.inference else {}
+
+    def _read(self, batch: pa.Table, is_prepared_only: bool = False) -> Pass:
+        specs = tuple(spec for s in self.sets for spec in s.specs)
+        limits = self.sets[0].limits
+        return Reader(specs, limits, self.confinement, self.inference, is_prepared_only)(batch)
 
 
 def _rows(batch: pa.Table, results: list[Any], measure_set: MeasureSet) -> pa.Table:

@@ -74,6 +74,22 @@ def test_actors_give_the_rows_of_a_loop(photos: Path, tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("ray_up")
+def test_scan_runs_its_model_apart_too(photos: Path, tmp_path: Path) -> None:
+    plain = _infer(photos, tmp_path / "plain", *MODEL)
+    scan = ("--measures", "file,geometry", "--model", MODEL[1], "--max-error-rate", "0.5")
+    for name, words, engine in (
+        ("tasks", ("--encoder.pipeline", "tasks"), "serial"),
+        ("ray", ("--encoder.pipeline", "actors", "--chunk-rows", "16"), "ray"),
+    ):
+        where = tmp_path / name
+        cvdata("ingest", photos, "--workspace", where)
+        assert cvdata("scan", "--workspace", where, *scan, *words, engine=engine) == 3
+        assert _rows(where) == plain
+    measures = [Workspace(str(tmp_path / n)).read("measures") for n in ("tasks", "ray")]
+    assert measures[0].equals(measures[1]), "where the model runs moves no measure"
+
+
+@pytest.mark.usefixtures("ray_up")
 def test_an_actor_killed_in_the_midst_of_a_batch_loses_nothing(
     photos: Path, tmp_path: Path
 ) -> None:
