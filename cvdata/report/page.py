@@ -20,6 +20,7 @@ from cvdata.report.models import models
 from cvdata.report.overview import overview
 from cvdata.report.questions import questions
 from cvdata.report.section import Section, fill
+from cvdata.report.selection import selection
 from cvdata.report.sharing import without_paths
 
 SECTIONS: tuple[Callable[[ReportInput], list[Section]], ...] = (
@@ -29,6 +30,7 @@ SECTIONS: tuple[Callable[[ReportInput], list[Section]], ...] = (
     duplicates,
     leaks,
     conflicts,
+    selection,
     questions,
     models,
     colophon,

@@ -14,6 +14,7 @@ from cvdata.decide.words import Known, tell
 from cvdata.parts import open_part
 from cvdata.reading import IdRange
 from cvdata.runs.decide_find import find_image, only
+from cvdata.runs.decide_inputs import is_decided
 from cvdata.workspace import Workspace
 
 SHOWN = 12
@@ -50,7 +51,10 @@ def explain(workspace: Workspace, name: str) -> list[str]:
         plan=_plan(workspace, record, selection),
         split=split["split"] if split else record["split"],
     )
-    return tell(known)
+    story = tell(known)
+    if selection is not None and not is_decided(workspace):
+        story.insert(2, "tables have changed since this was decided: run `cvdata decide`")
+    return story
 
 
 def _rows(workspace: Workspace, name: str, at: IdRange) -> list[Row]:

@@ -119,3 +119,11 @@ def is_current(head: Commit, meta: Mapping[str, Any]) -> bool:
     """Whether the committed selection is that of these very tables and rules."""
     state = head.tables.get("selection")
     return state is not None and state.meta.get("inputs") == meta["inputs"]
+
+
+def is_decided(workspace: Workspace) -> bool:
+    """Whether the committed selection is that of the tables as they are, by its own rules."""
+    state = workspace.head.tables["selection"]
+    settings: dict[str, Any] = json.loads(state.meta["settings"])
+    settings.pop("version")
+    return is_current(workspace.head, meta_of(workspace.head, inputs_of(workspace), settings))
