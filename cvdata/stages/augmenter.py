@@ -215,8 +215,18 @@ class _Decoded:
         pixels = open_image(image, self.limits).rgb
         if not mask:
             return pixels, None
-        layer = self._read_mask(mask, "")
-        if layer.shape != pixels.shape[:2]:
-            detail = f"the mask is {layer.shape[::-1]}, its image {pixels.shape[1::-1]}"
-            raise ImageError(ErrorCode.CORRUPT, detail)
-        return pixels, layer[None]
+        return pixels, _fitted(self._read_mask(mask, ""), pixels)[None]
+
+
+def _fitted(mask: Pixels, pixels: Pixels) -> Pixels:
+    """The mask at the size of its image; raises `ImageError` where it is of another shape."""
+    height, width = pixels.shape[:2]
+    if mask.shape == (height, width):
+        return mask
+    if abs(mask.shape[0] - mask.shape[1] * height / width) > 1:
+        detail = f"the mask is {mask.shape[1]} x {mask.shape[0]}, its image {width} x {height}"
+        raise ImageError(ErrorCode.CORRUPT, detail)
+    import cv2
+
+    large = cv2.resize(mask, (width, height), interpolation=cv2.INTER_NEAREST_EXACT)
+    return np.asarray(large, np.uint8)
