@@ -30,6 +30,7 @@ TOOL_NAMES = {
     "sample": "make a sample dataset with planted findings",
     "models": "list the models: task, input, dimension, licence, and whether they are here",
     "search": "the images nearest to a file, to an image of the workspace, or to words",
+    "drift": "compare two commits, splits or workspaces; exit 8 where they differ",
     "status": "what a workspace holds",
     "verify": "check a workspace against its commit log",
     "files": "list the live Parquet files",
@@ -49,7 +50,7 @@ def usage() -> str:
         f"jobs\n{jobs}\n\ntools\n{tools}\n\n"
         "start with:  cvdata curate FOLDER --workspace RESULTS\n"
         "exit codes:  0 done · 2 usage · 3 done, many bad images · 4 stopped, resumable · "
-        "5 commit conflict · 6 too many bad images · 7 verify failed"
+        "5 commit conflict · 6 too many bad images · 7 verify failed · 8 drift"
     )
 
 

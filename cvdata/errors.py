@@ -10,7 +10,8 @@ Bad data is a row with an `ErrorCode`; everything else is an exception:
     ├── RunInterrupted      work is unfinished and kept: exit 4, the next run resumes
     ├── CommitConflict      another run committed the same table first: exit 5
     ├── TooManyErrors       more bad images than `max_error_rate`: exit 6, nothing committed
-    └── VerifyFailed        `verify` found damage: exit 7
+    ├── VerifyFailed        `verify` found damage: exit 7
+    └── DriftAlarm          `drift` found a difference: exit 8
 """
 
 from enum import StrEnum
@@ -97,6 +98,12 @@ class VerifyFailed(CvdataError):
     """The workspace does not match its commit log."""
 
     exit_code = 7
+
+
+class DriftAlarm(CvdataError):
+    """Two sets of images differ by more than the limits allow."""
+
+    exit_code = 8
 
 
 def printable(text: str, limit: int = DETAIL_LIMIT) -> str:

@@ -1,4 +1,4 @@
-"""The result tools: sample, models, search, status, verify, files, gc, compact."""
+"""The result tools: sample, models, search, drift, status, verify, files, gc, compact."""
 
 from collections.abc import Mapping
 from datetime import datetime
@@ -10,6 +10,7 @@ from rich.console import Console
 from rich.table import Table
 
 from cvdata.config import Frozen
+from cvdata.drifting import DriftTool
 from cvdata.errors import VerifyFailed
 from cvdata.maintenance import GRACE_SECONDS, collect, find_garbage
 from cvdata.runs.compact import compact_workspace
@@ -174,10 +175,13 @@ class Models(Frozen):
             print(f"{name:<{width}}  {note}")
 
 
-TOOLS: dict[str, type[Status | Verify | Files | Gc | Compact | Sample | Models | Search]] = {
+TOOLS: dict[
+    str, type[Status | Verify | Files | Gc | Compact | Sample | Models | Search | DriftTool]
+] = {
     "sample": Sample,
     "models": Models,
     "search": Search,
+    "drift": DriftTool,
     "status": Status,
     "verify": Verify,
     "files": Files,

@@ -8,10 +8,11 @@ from typing import Any
 import numpy as np
 import pyarrow as pa
 
+from cvdata.chance import U64
 from cvdata.kernels.neighbors import F32
 from cvdata.label_issues.confident import F64, I64, Bools, Doubt, doubt, is_contradicted
 from cvdata.label_issues.probes import Probe, Projection, out_of_fold
-from cvdata.label_issues.rows import U64, Labelled, codes_of, folds_of
+from cvdata.label_issues.rows import Labelled, codes_of, folds_of
 from cvdata.label_issues.votes import Voters, Votes, vote
 
 NEIGHBORS, CONFIDENT, CONSENSUS = "knn", "confident_learning", "consensus"

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from cvdata.chance import U64
 from cvdata.index.nearest import Nearest
 from cvdata.kernels.neighbors import F32
 from cvdata.label_issues.confident import (
@@ -31,7 +32,7 @@ from cvdata.label_issues.probes import (
     log_loss,
     out_of_fold,
 )
-from cvdata.label_issues.rows import U64, folds_of
+from cvdata.label_issues.rows import folds_of
 from cvdata.label_issues.votes import Voters
 
 Runner = Callable[[FitProbe, Sequence[tuple[int, float]]], Iterable[tuple[int, float, Probe]]]

@@ -9,12 +9,12 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvdata.chance import U64, bits, draw
 from cvdata.kernels.neighbors import F32, unit_rows
 from cvdata.label_issues.confident import I64
 from cvdata.reading import IdRange, positions
 from cvdata.workspace import Workspace
 
-U64 = npt.NDArray[np.uint64]
 DUPLICATES = "duplicates"
 
 
@@ -96,22 +96,6 @@ class LabelReader:
         shared[at >= 0] = bits(found["group_id"])[at[at >= 0]]
         groups = np.where(at >= 0, shared, own)
         return groups, groups == own
-
-
-def bits(ids: pa.ChunkedArray) -> U64:
-    """(N,) the first 64 bits of each 16-byte id."""
-    joined = b"".join(ids.to_pylist())
-    return np.frombuffer(joined, ">u8")[::2].astype(np.uint64)
-
-
-def draw(values: U64, seed: int) -> npt.NDArray[np.float64]:
-    """(N,) in [0, 1): a number that only the value and the seed decide (splitmix64)."""
-    with np.errstate(over="ignore"):
-        x = values + np.uint64((seed * 0x9E3779B97F4A7C15 + 0x9E3779B97F4A7C15) % 2**64)
-        x = (x ^ (x >> np.uint64(30))) * np.uint64(0xBF58476D1CE4E5B9)
-        x = (x ^ (x >> np.uint64(27))) * np.uint64(0x94D049BB133111EB)
-        x = x ^ (x >> np.uint64(31))
-    return np.asarray((x >> np.uint64(11)) * 2.0**-53, np.float64)
 
 
 def folds_of(groups: U64, n_folds: int, seed: int) -> I64:

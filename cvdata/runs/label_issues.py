@@ -9,6 +9,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvdata.chance import draw
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.label_issues.judge import DOUBTED, Judge
@@ -20,13 +21,14 @@ from cvdata.label_issues.rows import (
     Labelled,
     LabelReader,
     codes_of,
-    draw,
     judged,
 )
 from cvdata.reading import IdRange
 from cvdata.workspace import Workspace
 
 SCORES = ("labels", "scores")
+RANGE_ROWS = 32_768
+"""Rows of a range: their embeddings are in memory together."""
 
 
 @dataclass(frozen=True)
@@ -103,7 +105,7 @@ def reader_of(workspace: Workspace, table: str, columns: Sequence[str]) -> Label
 def by_embeddings(session: Session, workspace: Workspace, options: LabelOptions) -> Found:
     """k-NN disagreement, confident learning on linear probes, and both together."""
     reader = reader_of(workspace, f"embeddings/{options.embeddings}", ["embedding"])
-    ranges = workspace.ranges()
+    ranges = workspace.ranges(RANGE_ROWS)
     counts = _counted(session, reader, ranges)
     classes = judged(counts, options.min_class)
     if len(classes) < 2:
@@ -125,7 +127,7 @@ def by_embeddings(session: Session, workspace: Workspace, options: LabelOptions)
 def by_model(session: Session, workspace: Workspace, options: LabelOptions) -> Found:
     """A classifier's scores: posterior of a wrong label, and confident learning."""
     reader = reader_of(workspace, f"predictions/{options.predictions}", SCORES)
-    ranges = workspace.ranges()
+    ranges = workspace.ranges(RANGE_ROWS)
     counts = _counted(session, reader, ranges)
     rows = _sample(session, reader, ranges, options)
     listed = pc.unique(pc.list_flatten(rows.table["labels"])).to_pylist()

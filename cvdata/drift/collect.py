@@ -1,0 +1,91 @@
+"""One side of a comparison in bounded memory: counts of everything, a sample of the rows.
+
+Which rows are sampled hangs on nothing but their ids and the seed: not on workers, nor on order.
+"""
+
+from collections import Counter
+from dataclasses import dataclass, field
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvdata.chance import bits, draw
+
+DRAWN = "_drawn"
+OK = "ok"
+
+
+@dataclass
+class Collected:
+    """Images by label, boxes by label, images by error code, and the sampled rows."""
+
+    labels: Counter[str] = field(default_factory=Counter)
+    objects: Counter[str] = field(default_factory=Counter)
+    errors: Counter[str] = field(default_factory=Counter)
+    rows: pa.Table | None = None
+
+    @property
+    def n_images(self) -> int:
+        """All images, those with an error too."""
+        return self.errors.total()
+
+
+@dataclass(frozen=True)
+class Collect:
+    """Folds wide rows of one split, or of all where `split` is None; keeps at most `n_rows`.
+
+    The columns `error`, `label`, `split`, `boxes` are counted where they are there; all are kept
+    in the sample but `boxes`, together with the id.
+    """
+
+    split: str | None
+    n_rows: int
+    seed: int
+
+    def zero(self) -> Collected:
+        """Nothing yet."""
+        return Collected()
+
+    def update(self, acc: Collected, table: pa.Table) -> Collected:
+        """`acc` with these rows."""
+        if self.split is not None:
+            table = table.filter(pc.equal(table["split"], self.split))
+        acc.errors.update(_counted(table["error"], OK))
+        if "label" in table.column_names:
+            acc.labels.update(_counted(table["label"].drop_null(), ""))
+        if "boxes" in table.column_names:
+            names = pc.struct_field(pc.list_flatten(table["boxes"]), "label")
+            acc.objects.update(_counted(names.drop_null(), ""))
+            table = table.drop_columns(["boxes"])
+        table = table.filter(pc.is_null(table["error"]))
+        drawn = pa.array(draw(bits(table["image_id"]), self.seed))
+        return self.merge(acc, Collected(rows=table.append_column(DRAWN, drawn)))
+
+    def merge(self, a: Collected, b: Collected) -> Collected:
+        """Both together."""
+        a.labels.update(b.labels)
+        a.objects.update(b.objects)
+        a.errors.update(b.errors)
+        some = [x.rows for x in (a, b) if x.rows is not None]
+        if some:
+            rows = pa.concat_tables(some)
+            order = [(DRAWN, "ascending"), ("image_id", "ascending")]
+            a.rows = rows.take(pc.sort_indices(rows, sort_keys=order)[: self.n_rows])
+        return a
+
+    def finalize(self, acc: Collected) -> Collected:
+        """The result."""
+        return acc
+
+
+def _counted(column: pa.ChunkedArray, null: str) -> dict[str, int]:
+    found: list[dict[str, Any]] = pc.value_counts(column).to_pylist()
+    return {null if v["values"] is None else v["values"]: v["counts"] for v in found}
+
+
+def numbers(rows: pa.Table, name: str) -> np.ndarray:
+    """(n,) float64 of a numeric or boolean column, NaN where null."""
+    column = rows[name].cast(pa.float64(), safe=False)
+    return np.asarray(column.to_numpy(), np.float64)
