@@ -34,11 +34,11 @@ class Projection:
         rows = vectors[np.isfinite(vectors).all(axis=1)].astype(np.float64)
         if len(rows) < 2:
             raise ConfigError(f"{len(rows)} embeddings are too few: outliers need at least 2")
+        if not np.ptp(rows, axis=0).any():  # every embedding is the same
+            return cls(rows[0], np.eye(1, rows.shape[1]), 1.0)
         solver = "covariance_eigh" if len(rows) > rows.shape[1] // 4 else "full"
         pca = PCA(svd_solver=solver).fit(rows)
         held = np.cumsum(pca.explained_variance_ratio_)
-        if not np.isfinite(held).all():  # every embedding is the same
-            return cls(pca.mean_, pca.components_[:1], 1.0)
         d = min(int(np.searchsorted(held, variance)) + 1, most, len(held))
         return cls(pca.mean_, pca.components_[:d].copy(), float(held[d - 1]))
 
