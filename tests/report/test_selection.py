@@ -48,7 +48,7 @@ def test_the_numbers_are_the_facts(data: ReportInput) -> None:
     (section,) = selection(dataclasses.replace(data, selection=FACTS))
     text = " ".join(Page.of(f"<body>{section.html}</body>").text.split())
     for told in (
-        "900 of 1,200 images stay, 300 (25.0 %) drop.".replace(" %", "\u00a0%"),
+        "900 of 1,200 images stay, 300 (25.0 %) drop.",
         "2 groups of copies keep another image than dedup chose",
         "Floors brought back 3 of <b>rare.",
         "plans 400 augmented copies",
