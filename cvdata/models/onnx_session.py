@@ -54,7 +54,8 @@ class OnnxNetwork:
     """An ONNX graph: images in, named arrays out.
 
     The input may be uint8 NHWC (the graph normalises) or float NCHW / NHWC, for which
-    `normalise` is applied here. `outputs` names those that are computed; empty means all.
+    `normalise` is applied here. `outputs` names those that are computed; empty means all. With
+    `is_any_size` the batch and the sides that the graph states are those of its export only.
     """
 
     weights: Weights
@@ -64,6 +65,7 @@ class OnnxNetwork:
     channels: str = "rgb"
     threads: int = 1
     allow_download: bool = False
+    is_any_size: bool = False
     _session: Any = field(default=None, init=False, repr=False, compare=False)
     _input: Any = field(default=None, init=False, repr=False, compare=False)
 
@@ -71,7 +73,8 @@ class OnnxNetwork:
         """Verify the file and open it on `device`."""
         path = locate(self.weights, self.name, self.allow_download).path
         check_onnx(path)
-        self._session = open_session(path, device, self.threads)
+        graph = without_sizes(path) if self.is_any_size else path
+        self._session = open_session(graph, device, self.threads)
         if len(self._session.get_inputs()) != 1:
             names = [entry.name for entry in self._session.get_inputs()]
             raise ConfigError(f"{self.name} must take one input, the images; it takes {names}")
@@ -133,7 +136,25 @@ class OnnxNetwork:
         return {**self.__dict__, "_session": None, "_input": None}
 
 
-def open_session(path: Path, device: str, threads: int = 1) -> Any:
+def without_sizes(path: Path) -> bytes:
+    """The graph with batch and sides of its NCHW input left open, and no shapes of its outputs."""
+    import onnx
+
+    model = onnx.load(path, load_external_data=False)
+    weights = {tensor.name for tensor in model.graph.initializer}
+    for entry in model.graph.input:
+        if entry.name in weights:  # as files of ONNX IR 3 list them
+            continue
+        shape = entry.type.tensor_type.shape
+        for axis, name in ((0, "batch"), (2, "height"), (3, "width")):
+            shape.dim[axis].dim_param = name
+    for entry in model.graph.output:
+        entry.type.tensor_type.ClearField("shape")
+    del model.graph.value_info[:]
+    return bytes(model.SerializeToString())
+
+
+def open_session(graph: Path | bytes, device: str, threads: int = 1) -> Any:
     """An `onnxruntime.InferenceSession` on `device`, all graph optimisations on.
 
     One thread a session is best where there is a worker a core: a batch of one or four then
@@ -149,7 +170,8 @@ def open_session(path: Path, device: str, threads: int = 1) -> Any:
     # A waiting thread must not burn the core that decodes.
     options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     providers = _providers(device, onnxruntime.get_available_providers())
-    return onnxruntime.InferenceSession(str(path), options, providers=providers)
+    source = graph if isinstance(graph, bytes) else str(graph)
+    return onnxruntime.InferenceSession(source, options, providers=providers)
 
 
 def _providers(device: str, available: Sequence[str]) -> list[Any]:

@@ -32,7 +32,9 @@ def calibration(key: str, title: str, bins: Mapping[str, Sequence[float]], what:
         axes.plot([0, 1], [0, 1], color=COLORS["rule"], linewidth=1.2)
         for i, (low, high, n, confidence, accuracy) in enumerate(rows):
             axes.plot([confidence] * 2, [confidence, accuracy], color=COLORS["rule"], linewidth=3)
-            (dot,) = axes.plot([confidence], [accuracy], "o", color=COLORS["bar"], markersize=6)
+            (dot,) = axes.plot(
+                [confidence], [accuracy], "o", color=COLORS["bar"], markersize=6, clip_on=False
+            )
             dot.set_gid(f"dot{i}")
             titles[f"dot{i}"] = (
                 f"score {low:.2f} to {high:.2f}: {count(n)} {what}, "

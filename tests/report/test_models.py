@@ -10,7 +10,7 @@ from PIL import Image
 from cvdata import Workspace
 from cvdata.report import ReportInput, render
 from cvdata.report.model_facts import ModelFacts
-from cvdata.report.models import SHOWN, shown_hardest
+from cvdata.report.models import FLIPPED, shown_hardest
 from cvdata.report.models import models as sections
 from cvdata.runs.report import gather
 from tests.jobs.flows import cvdata
@@ -69,7 +69,8 @@ def test_the_hardest_have_pictures_and_names(told: ReportInput) -> None:
     assert len(facts.hardest) == 12, "the second weights call every green red"
     shown = shown_hardest(told.models)
     assert set(shown) <= set(told.thumbs)
-    assert shown[:SHOWN] == [row["image_id"] for row in facts.hardest[:SHOWN]]
+    assert shown[:12] == [row["image_id"] for row in facts.hardest]
+    assert shown[12:] == [row["image_id"] for row in facts.flips[:FLIPPED]]
     (section,) = sections(told)
     listing = next(iter(section.downloads.values())).splitlines()
     assert listing[0] == "key,truth,predicted,score,truth_score"
