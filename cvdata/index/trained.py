@@ -53,8 +53,10 @@ class Template:
     def encode(self, vectors: F32) -> U8:
         """(n, D) unit vectors -> (n, code_bytes): each row's list and code, or its float32."""
         vectors = np.ascontiguousarray(vectors, np.float32)
-        if not self.is_coded or not len(vectors):
-            return vectors.view(np.uint8).reshape(len(vectors), -1)[:, : self.code_bytes]
+        if not len(vectors):
+            return np.empty((0, self.code_bytes), np.uint8)
+        if not self.is_coded:
+            return vectors.view(np.uint8)
         return np.asarray(self.index.sa_encode(vectors), np.uint8)
 
     def filled(self, codes: U8) -> Any:
