@@ -1,6 +1,7 @@
 """An export as a run: plan, claim the target, write the chunks, then what speaks of the whole."""
 
 import json
+import os
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import asdict, dataclass, field
@@ -39,6 +40,8 @@ from cvdata.workspace import Workspace
 
 EXPORT_VERSION = 1
 """Moves whenever the same tables and options can give other bytes."""
+
+SERIAL_BELOW_BYTES = 4_000_000_000
 
 Counts = Counter[tuple[str | None, str | None]]
 
@@ -153,7 +156,6 @@ def export(work: ExportWork, engine: EngineConfig) -> dict[str, Any]:
     out = Output(target.url)
     try:
         _write_whole(work, receipts, figures, out)
-        out.finish()
         sums = _write_checksums(work, receipts, out)
     finally:
         out.close()
@@ -162,6 +164,13 @@ def export(work: ExportWork, engine: EngineConfig) -> dict[str, Any]:
     forget_pieces(target)
     n_found = sum(receipt.is_found for receipt in receipts)
     return {**facts, "is_current": False, "n_chunks_found": n_found}
+
+
+def _engine_for(work: ExportWork, engine: EngineConfig) -> EngineConfig:
+    """A loop, whose threads write while it reads, for what is copied sooner than Ray starts."""
+    is_free = engine.kind == "auto" and not (engine.address or os.environ.get("RAY_ADDRESS"))
+    is_small = work.plan.n_bytes < SERIAL_BELOW_BYTES and not work.options.rendering.is_asked
+    return EngineConfig("serial") if is_free and is_small and not engine.workers else engine
 
 
 def _write_chunks(work: ExportWork, engine: EngineConfig) -> list[Receipt]:
@@ -179,7 +188,10 @@ def _write_chunks(work: ExportWork, engine: EngineConfig) -> list[Receipt]:
     fingerprint = str(work.marks["fingerprint"])
     task = ExportTask(work.workspace.store, work.target, stage, fingerprint, merged)
     receipts = []
-    with Session(engine) as session, ProgressBar("export", work.plan.n_rows) as bar:
+    with (
+        Session(_engine_for(work, engine)) as session,
+        ProgressBar("export", work.plan.n_rows) as bar,
+    ):
         for receipt in session.run(task, work.plan.chunks, Resources()):
             receipts.append(receipt)
             n_errors = sum(receipt.errors.values())
@@ -248,11 +260,11 @@ def _write_whole(
 
 def _write_checksums(work: ExportWork, receipts: Sequence[Receipt], out: Output) -> str:
     """Every file but this one and export.json, as `sha256sum -c` reads it; its own digest."""
-    whole = list(out.files)
+    whole = list(out.finish())
     with out.stream(CHECKSUMS) as file:
         for receipt in receipts:
             for one in files_of(read_piece(work.target, receipt.piece)):
                 file.write(f"{one.sha256}  {one.path}\n".encode())
         for one in whole:
             file.write(f"{one.sha256}  {one.path}\n".encode())
-    return out.files[-1].sha256
+    return out.finish()[-1].sha256

@@ -18,7 +18,8 @@ import pyarrow.parquet as pq
 from cvdata.runs.export_chunks import PlannedChunk
 from cvdata.runs.export_rows import Paths, part_rows, with_merged
 from cvdata.sinks.base import ChunkPlace
-from cvdata.sinks.output import Output, Written
+from cvdata.sinks.behind import Written
+from cvdata.sinks.output import Output
 from cvdata.sinks.text import compact
 from cvdata.stages.export import Export, Exported
 from cvdata.storage import Store
@@ -79,7 +80,7 @@ class ExportTask:
             apart = np.frombuffer(chunk.is_apart, np.bool_).tolist()
             at = ChunkPlace(chunk.split, chunk.number)
             done, lines = self.export(rows, at, apart, out)
-            table = _piece(done, lines, out.files)
+            table = _piece(done, lines, out.finish())
         finally:
             out.close()
         sink = pa.BufferOutputStream()

@@ -9,8 +9,9 @@ from pydantic.dataclasses import dataclass
 
 from cvdata.errors import ConfigError
 from cvdata.sinks.base import Box, ChunkPlace, Facts, Lines, Outgoing, Places
+from cvdata.sinks.behind import BehindFile
 from cvdata.sinks.geometry import corners_to_size, number
-from cvdata.sinks.output import HashingFile, Output
+from cvdata.sinks.output import Output
 from cvdata.sinks.text import compact
 
 _KEPT = ("area", "iscrowd", "segmentation", "keypoints", "num_keypoints")
@@ -63,7 +64,7 @@ class Coco:
         ]
 
 
-def _write_split(file: HashingFile, facts: Facts, lines: Any) -> None:
+def _write_split(file: BehindFile, facts: Facts, lines: Any) -> None:
     ids = _image_ids(lines())
     file.write(b'{"images":[')
     before = b"\n"

@@ -9,81 +9,38 @@ from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import cached_property
-from typing import Any, NamedTuple
+from typing import Any
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from cvdata.errors import StorageError
+from cvdata.sinks.behind import BehindFile, RawFile, Written, write_whole
 from cvdata.sources.retry import Retry, world
 
 TEMP_PREFIX = ".tmp-"
-_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-_REMOTE_THREADS, _REMOTE_WAITING = 16, 64
-
-
-class Written(NamedTuple):
-    """One file of an export."""
-
-    path: str
-    size_bytes: int
-    sha256: str
-
-
-@dataclass
-class HashingFile:
-    """A binary file that is written from start to end and hashed on the way."""
-
-    file: Any
-    size_bytes: int = 0
-    sha256: Any = field(default_factory=hashlib.sha256)
-    closed: bool = False  # pyarrow asks
-
-    def write(self, data: Any) -> int:
-        """Write all of `data`."""
-        view = memoryview(data).cast("B")
-        self.file.write(view)
-        self.sha256.update(view)
-        self.size_bytes += len(view)
-        return len(view)
-
-    def tell(self) -> int:
-        """Bytes written so far."""
-        return self.size_bytes
-
-    def flush(self) -> None:
-        """Nothing: the file is flushed when it is closed."""
-
-    def close(self) -> None:
-        """Nothing: who opened the file closes it."""
-
-    def writable(self) -> bool:
-        """It is."""
-        return True
-
-    def readable(self) -> bool:
-        """It is not."""
-        return False
-
-    def seekable(self) -> bool:
-        """It is not."""
-        return False
+_LOCAL_THREADS, _REMOTE_THREADS = 2, 16
+_BATCH_BYTES, _BATCH_FILES = 1 << 20, 16
+_WAITING_BYTES = 64 << 20
 
 
 @dataclass
 class Output:
-    """What is written below `url`, in the order it was asked for: `files` says what, `finish` ends.
+    """What is written below `url`, in the order it was asked for; `finish` says what was.
 
-    Small files on a remote store are written by threads, at most 64 waiting. Nothing is fsynced,
-    as `cp` does not: a receipt that outlived its files is found out by their sizes. `notes` counts
-    what a sink had to leave out, in words for the card.
+    Threads hash and write while the next images are read; what waits is bounded. Nothing is
+    fsynced, as `cp` does not: a receipt that outlived its files is found out by their sizes.
+    `notes` counts what a sink had to leave out, in words for the card.
     """
 
     url: str
-    files: list[Written] = field(default_factory=list)
     notes: Counter[str] = field(default_factory=Counter)
+    _files: list[Written] = field(default_factory=list)
     _folders: set[str] = field(default_factory=set)
-    _waiting: deque["Future[None]"] = field(default_factory=deque)
+    _batch: list[tuple[str, bytes]] = field(default_factory=list)
+    _batch_bytes: int = 0
+    _waiting: deque[tuple["Future[list[Written]]", int]] = field(default_factory=deque)
+    _waiting_bytes: int = 0
     _pool: ThreadPoolExecutor | None = None
 
     @cached_property
@@ -104,46 +61,72 @@ class Output:
 
     def put(self, path: str, data: bytes) -> None:
         """Write a whole small file; what lies there is replaced."""
-        full = self.full(path)
-        self.files.append(Written(path, len(data), hashlib.sha256(data).hexdigest()))
-        if self.is_local:
-            with world(f"writing {path}"):
-                self._make_folder(full)
-                _write(full, data)
+        self.full(path)
+        self._batch.append((path, data))
+        self._batch_bytes += len(data)
+        most = _BATCH_FILES if self.is_local else 1
+        if self._batch_bytes >= _BATCH_BYTES or len(self._batch) >= most:
+            self._submit()
+
+    def _submit(self) -> None:
+        if not self._batch:
             return
         if self._pool is None:
-            self._pool = ThreadPoolExecutor(_REMOTE_THREADS, thread_name_prefix="put")
-        while len(self._waiting) >= _REMOTE_WAITING:
-            self._waiting.popleft().result()
-        self._waiting.append(self._pool.submit(self._pipe, path, full, data))
+            threads = _LOCAL_THREADS if self.is_local else _REMOTE_THREADS
+            self._pool = ThreadPoolExecutor(threads, thread_name_prefix="put")
+        batch, n_bytes = self._batch, self._batch_bytes
+        self._batch, self._batch_bytes = [], 0
+        while self._waiting and self._waiting_bytes + n_bytes > _WAITING_BYTES:
+            self._take()
+        self._waiting.append((self._pool.submit(self._write, batch), n_bytes))
+        self._waiting_bytes += n_bytes
 
-    def _pipe(self, path: str, full: str, data: bytes) -> None:
-        fs = self._where[0]
-        Retry().call(f"writing {path}", lambda: fs.pipe_file(full, data))
+    def _take(self) -> None:
+        future, n_bytes = self._waiting.popleft()
+        self._waiting_bytes -= n_bytes
+        self._files += future.result()
 
-    @contextmanager
-    def stream(self, path: str) -> Iterator[HashingFile]:
-        """A large file, which has its name once it is whole."""
+    def _write(self, batch: list[tuple[str, bytes]]) -> list[Written]:
+        return [self._write_one(path, data) for path, data in batch]
+
+    def _write_one(self, path: str, data: bytes) -> Written:
         full = self.full(path)
         if self.is_local:
             with world(f"writing {path}"):
                 self._make_folder(full)
-                temp = (
-                    f"{full.rpartition('/')[0]}/{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
-                )
-                try:
-                    with open(temp, "xb", buffering=0) as raw:  # noqa: PTH123  hot path
-                        file = HashingFile(_Whole(raw))
-                        yield file
-                    os.replace(temp, full)  # noqa: PTH105
-                finally:
-                    if os.path.lexists(temp):
-                        os.unlink(temp)  # noqa: PTH108
+                write_whole(full, data)
         else:
-            with world(f"writing {path}"), self._where[0].open(full, "wb") as raw:
-                file = HashingFile(raw)
-                yield file
-        self.files.append(Written(path, file.size_bytes, file.sha256.hexdigest()))
+            fs = self._where[0]
+            Retry().call(f"writing {path}", lambda: fs.pipe_file(full, data))
+        return Written(path, len(data), hashlib.sha256(data).hexdigest())
+
+    @contextmanager
+    def stream(self, path: str) -> Iterator[BehindFile]:
+        """A large file, which has its name once it is whole."""
+        full = self.full(path)
+        with world(f"writing {path}"), self._raw(full) as raw, BehindFile(raw) as file:
+            yield file
+        self._submit()
+        done: Future[list[Written]] = Future()
+        done.set_result([Written(path, file.size_bytes, file.sha256.hexdigest())])
+        self._waiting.append((done, 0))
+
+    @contextmanager
+    def _raw(self, full: str) -> Iterator[Any]:
+        if not self.is_local:
+            with self._where[0].open(full, "wb") as raw:
+                yield raw
+            return
+        self._make_folder(full)
+        own = f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+        temp = f"{full.rpartition('/')[0]}/{own}"
+        try:
+            with RawFile(temp) as raw:
+                yield raw
+            os.replace(temp, full)  # noqa: PTH105
+        finally:
+            if os.path.lexists(temp):
+                os.unlink(temp)  # noqa: PTH108
 
     def _make_folder(self, full: str) -> None:
         folder = full.rpartition("/")[0]
@@ -152,19 +135,21 @@ class Output:
             self._folders.add(folder)
 
     def finish(self) -> list[Written]:
-        """Wait for what is being written; the files, in the order they were asked for."""
+        """Wait for what is being written; every file so far, in the order it was asked for."""
         try:
+            self._submit()
             while self._waiting:
-                self._waiting.popleft().result()
+                self._take()
         finally:
             self.close()
-        return self.files
+        return self._files
 
     def close(self) -> None:
         """Drop what was asked for and not begun."""
-        for future in self._waiting:
+        for future, _ in self._waiting:
             future.cancel()
         self._waiting.clear()
+        self._batch.clear()
         if self._pool is not None:
             self._pool.shutdown(wait=True, cancel_futures=True)
             self._pool = None
@@ -183,25 +168,3 @@ class Output:
         except FileNotFoundError:
             return None
         return int(info.get("size") or 0)
-
-
-@dataclass(frozen=True)
-class _Whole:
-    """Writes all of what it is given: a raw file may write less."""
-
-    raw: Any
-
-    def write(self, view: memoryview) -> None:
-        while view:
-            view = view[self.raw.write(view) :]
-
-
-def _write(full: str, data: bytes) -> None:
-    """Never through a link: what lies there is replaced by a file of its own."""
-    descriptor = os.open(full, _FLAGS, 0o666)
-    try:
-        n = os.write(descriptor, data)
-        while n < len(data):
-            n += os.write(descriptor, memoryview(data)[n:])
-    finally:
-        os.close(descriptor)

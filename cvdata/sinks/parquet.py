@@ -11,7 +11,8 @@ from pydantic.dataclasses import dataclass
 
 from cvdata.schema import BOX
 from cvdata.sinks.base import ChunkPlace, Facts, Lines, Outgoing, Places
-from cvdata.sinks.output import HashingFile, Output
+from cvdata.sinks.behind import BehindFile
+from cvdata.sinks.output import Output
 from cvdata.sinks.text import compact, key_text
 
 SCHEMA = pa.schema(
@@ -68,7 +69,7 @@ class Parquet:
 
 
 def write_rows(
-    file: HashingFile, schema: pa.Schema, rows: Iterable[tuple[int, dict[str, Any]]], group: int
+    file: BehindFile, schema: pa.Schema, rows: Iterable[tuple[int, dict[str, Any]]], group: int
 ) -> None:
     """Rows, each with the bytes it holds, as Parquet; a row group holds about `group` bytes.
 

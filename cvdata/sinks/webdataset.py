@@ -9,7 +9,7 @@ from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from cvdata.sinks.base import ChunkPlace, Facts, Lines, Outgoing, Places
-from cvdata.sinks.output import HashingFile, Output
+from cvdata.sinks.output import Output
 from cvdata.sinks.text import compact, facts_of
 
 _ZEROS = bytes(tarfile.BLOCKSIZE)
@@ -37,15 +37,11 @@ class WebDataset:
         name = facts.split_folders[at.split] or "data"
         with out.stream(f"{name}-{at.number:06d}.tar") as file:
             for image in images:
-                _add(file, f"{image.stem}.{image.extension.lower()}", image.data)
-                if image.label is not None:
-                    number = facts.label_numbers[image.label]
-                    _add(file, f"{image.stem}.cls", str(number).encode())
-                text = compact(facts_of(image, facts.label_numbers))
-                _add(file, f"{image.stem}.json", text.encode())
-                if image.mask is not None:
-                    data, kind = image.mask
-                    _add(file, f"{image.stem}.mask.{kind}", data)
+                for member, data in _members(image, facts):
+                    file.write(header(member, len(data)))
+                    file.write(data)
+                    if rest := len(data) % tarfile.BLOCKSIZE:
+                        file.write(_ZEROS[rest:])
             file.write(_ZEROS * 2)
         yield from ()
 
@@ -64,10 +60,34 @@ class WebDataset:
         ]
 
 
-def _add(file: HashingFile, name: str, data: bytes) -> None:
+def _members(image: Outgoing, facts: Facts) -> Iterator[tuple[str, bytes]]:
+    """Name and bytes of each member of an image."""
+    yield f"{image.stem}.{image.extension.lower()}", image.data
+    if image.label is not None:
+        yield f"{image.stem}.cls", b"%d" % facts.label_numbers[image.label]
+    yield f"{image.stem}.json", compact(facts_of(image, facts.label_numbers)).encode()
+    if image.mask is not None:
+        data, kind = image.mask
+        yield f"{image.stem}.mask.{kind}", data
+
+
+def header(name: str, size: int) -> bytes:
+    """The tar header of a member: as `tarfile` makes it, which is slow for the thousandth time."""
+    raw = name.encode()
+    if len(raw) > 100 or size >= 8**11 or not name.isascii():
+        return _header(name, size)
+    block = bytearray(_TEMPLATE)
+    block[: len(raw)] = raw
+    block[124:135] = b"%011o" % size
+    block[148:154] = b"%06o" % (_TEMPLATE_SUM + sum(raw) + sum(block[124:135]) - 11 * ord("0"))
+    return bytes(block)
+
+
+def _header(name: str, size: int) -> bytes:
     info = tarfile.TarInfo(name)
-    info.size, info.mode = len(data), 0o644
-    file.write(info.tobuf(tarfile.PAX_FORMAT))
-    file.write(data)
-    if rest := len(data) % tarfile.BLOCKSIZE:
-        file.write(_ZEROS[rest:])
+    info.size, info.mode = size, 0o644
+    return info.tobuf(tarfile.PAX_FORMAT)
+
+
+_TEMPLATE = _header("", 0)
+_TEMPLATE_SUM = int(_TEMPLATE[148:154], 8)

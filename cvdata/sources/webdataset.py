@@ -32,8 +32,9 @@ Note = tuple[str, int, str]
 class WebDataset:
     """Images in tar shards, read later by range; the key is `shard!member`.
 
-    Of the siblings of an image `.cls` is its label, `.json` (object) gives label, boxes and split
-    where it has them, and goes into extra as `.txt` does.
+    Of the siblings of an image `.json` (object) gives label, boxes and split where it has them,
+    and goes into extra as `.txt` does; without a label there, `.cls` is it. A
+    `.mask.png` is no image of its own.
     """
 
     place: Place
@@ -70,6 +71,12 @@ class WebDataset:
         folders, _, name = shard.rpartition(b"/")
         words = [*folders.split(b"/"), name.removesuffix(b".tar"), name.partition(b"-")[0]]
         return next((split for word in words if (split := split_name(word))), None)
+
+
+def is_sample_image(member: bytes) -> bool:
+    """Whether a member is an image by its name, and not the `.mask.png` of one."""
+    kind = member[len(_basename(member)) :].lower()
+    return is_image_name(member) and not kind.startswith(b".mask.")
 
 
 def is_shard_name(name: bytes) -> bool:
@@ -160,7 +167,7 @@ class _Shard:
             )
             if member.denied is not None:
                 yield denied(record, ErrorCode.ARCHIVE_DENIED, member.denied)
-            elif self.source.all_files or is_image_name(member.name):
+            elif self.source.all_files or is_sample_image(member.name):
                 facts = self._facts(group) if facts is None else facts
                 for column, value in facts.items():
                     setattr(record, column, value)
@@ -170,6 +177,7 @@ class _Shard:
         """Label, boxes, split and extra that the siblings give to the images of a group."""
         facts: dict[str, Any] = {"split": self.source.split_of(self.shard.path)}
         extra: dict[str, Any] = {}
+        cls: str | None = None
         for member in group:
             kind = extension(member.name)
             if member.denied is None and kind in (b"cls", b"txt", b"json"):
@@ -177,11 +185,13 @@ class _Shard:
                 if text is None:
                     continue
                 if kind == b"cls":
-                    facts["label"] = text.strip() or None
+                    cls = text.strip() or None
                 elif kind == b"txt":
                     extra["txt"] = text
                 else:
                     self._add_json(member, text, facts, extra)
+        if facts.get("label") is None:
+            facts["label"] = cls  # often a number, whose name the JSON knows
         if extra:
             facts["extra"] = compact(extra)
         return facts
@@ -198,7 +208,7 @@ class _Shard:
         if not isinstance(value, dict):
             return
         notes: list[str] = []
-        facts.setdefault("label", scalar(value, "label", notes))
+        facts["label"] = scalar(value, "label", notes)
         facts["split"] = scalar(value, "split", notes) or facts["split"]
         if "boxes" in value:
             facts["boxes"] = boxes_of(value["boxes"], notes)

@@ -77,7 +77,7 @@ class Export:
         known = rows.to_pylist()
         images = self._images(rows, known, apart, done)
         lines = list(self.sink.write(self.facts, at, images, out))
-        out.finish()
+        out.finish()  # what a sink leaves out is known when its files are written
         done.left_out.update({what: n for what, n in out.notes.items() if n})
         return done, lines
 

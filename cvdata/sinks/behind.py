@@ -1,0 +1,134 @@
+"""Files that are hashed and written by a thread while their next bytes are made."""
+
+import hashlib
+import os
+from collections import deque
+from concurrent.futures import Future, ThreadPoolExecutor
+from dataclasses import dataclass, field
+from types import TracebackType
+from typing import Any, NamedTuple
+
+_FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
+_PIECE_BYTES, _PIECES_WAITING = 1 << 20, 16
+
+
+class Written(NamedTuple):
+    """One file of an export."""
+
+    path: str
+    size_bytes: int
+    sha256: str
+
+
+def write_whole(full: str, data: bytes) -> None:
+    """Write a local file, never through a link."""
+    with RawFile(full) as file:
+        file.write(data)
+
+
+@dataclass
+class RawFile:
+    """A new local file without a buffer; what lies there is replaced, never followed."""
+
+    full: str
+    descriptor: int = -1
+
+    def __enter__(self) -> "RawFile":
+        self.descriptor = os.open(self.full, _FLAGS, 0o666)
+        return self
+
+    def write(self, data: bytes) -> None:
+        """Write all of `data`."""
+        n = os.write(self.descriptor, data)
+        while n < len(data):
+            n += os.write(self.descriptor, memoryview(data)[n:])
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        os.close(self.descriptor)
+
+
+@dataclass
+class BehindFile:
+    """A binary file written from start to end: one thread hashes and writes what it was given.
+
+    About 16 MB wait at most. What the thread could not do is raised by the next call.
+    """
+
+    raw: Any
+    size_bytes: int = 0
+    sha256: Any = field(default_factory=hashlib.sha256)
+    closed: bool = False  # pyarrow asks
+    _held: list[bytes] = field(default_factory=list)
+    _held_bytes: int = 0
+    _waiting: deque["Future[None]"] = field(default_factory=deque)
+    _pool: ThreadPoolExecutor | None = None
+
+    def __enter__(self) -> "BehindFile":
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        try:
+            if kind is None:
+                self._submit()
+                while self._waiting:
+                    self._waiting.popleft().result()
+        finally:
+            if self._pool is not None:
+                self._pool.shutdown(wait=True, cancel_futures=True)
+
+    def write(self, data: Any) -> int:
+        """Take all of `data`."""
+        piece = data if isinstance(data, bytes) else bytes(data)
+        self._held.append(piece)
+        self._held_bytes += len(piece)
+        self.size_bytes += len(piece)
+        if self._held_bytes >= _PIECE_BYTES:
+            self._submit()
+        return len(piece)
+
+    def _submit(self) -> None:
+        if not self._held:
+            return
+        if self._pool is None:
+            self._pool = ThreadPoolExecutor(1, thread_name_prefix="write")
+        while len(self._waiting) >= _PIECES_WAITING:
+            self._waiting.popleft().result()
+        self._waiting.append(self._pool.submit(self._write, self._held))
+        self._held, self._held_bytes = [], 0
+
+    def _write(self, pieces: list[bytes]) -> None:
+        data = b"".join(pieces)
+        self.sha256.update(data)
+        self.raw.write(data)
+
+    def tell(self) -> int:
+        """Bytes taken so far."""
+        return self.size_bytes
+
+    def flush(self) -> None:
+        """Nothing: it is written in its own time."""
+
+    def close(self) -> None:
+        """Nothing: who opened the file closes it."""
+
+    def writable(self) -> bool:
+        """It is."""
+        return True
+
+    def readable(self) -> bool:
+        """It is not."""
+        return False
+
+    def seekable(self) -> bool:
+        """It is not."""
+        return False
