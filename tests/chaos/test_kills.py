@@ -27,8 +27,8 @@ from tests.tables.flows import ingest, part_digests, rows_digest
 from tests.tables.stages import KeyLength
 
 IS_FULL = os.environ.get("CVDATA_CHAOS") == "full"
-SERIAL_KILLS, RAY_KILLS = (150, 50) if IS_FULL else (8, 3)
-N_IMAGES = 640
+SERIAL_KILLS, RAY_KILLS = (160, 40) if IS_FULL else (8, 3)
+N_IMAGES = 400
 TABLES = ("records", "issues", "summary", "counts")
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200 if IS_FULL else 600)]
@@ -50,7 +50,7 @@ def photos(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def _command(photos: Path, workspace: Path, engine: str) -> list[str]:
     script = "import sys; from cvdata.cli import main; sys.exit(main())"
-    flags = ["--engine", engine, "--workers", "2", "--chunk-rows", "32"]
+    flags = ["--engine", engine, "--workers", "2", "--chunk-rows", "16"]
     store = ["--object-store-bytes", str(128 * 1024**2)]
     where = ["--workspace", str(workspace)]
     return [sys.executable, "-c", script, "curate", str(photos), *where, *flags, *store]
