@@ -2,8 +2,8 @@
 
 import json
 import sys
-from collections.abc import Sequence
 from dataclasses import replace
+from typing import Literal
 
 from pydantic import Field
 
@@ -11,8 +11,9 @@ from cvdata.command import Summary, engine_config, main
 from cvdata.config import JobConfig
 from cvdata.duplicates.keep import DEFAULT_KEEP, KeepPolicy
 from cvdata.engine.session import Session
-from cvdata.runs.against import Other, external_leaks, open_others, with_external
-from cvdata.runs.dedup import DedupOptions, find_candidates, group, load_images
+from cvdata.runs.against import external_leaks, open_others, with_external
+from cvdata.runs.dedup import find_candidates, group, load_images
+from cvdata.runs.dedup_options import DedupRequest, plan_lines, resolved, settings_of
 from cvdata.runs.dedup_tables import is_continued, is_current, lines, publish, tables_of
 from cvdata.workspace import Workspace
 
@@ -20,28 +21,32 @@ from cvdata.workspace import Workspace
 class Config(JobConfig):
     """Find near-duplicates from tables; verify candidates on small thumbs, each decoded once."""
 
-    methods: list[str] = Field(["exact_sha256", "exact_pixels", "perceptual", "dihedral"])
-    """exact_sha256, exact_pixels, perceptual, dihedral (mirrored, turned), semantic."""
+    methods: list[str] = Field([])
+    """exact_sha256, exact_pixels, perceptual, dihedral, semantic; not given: all there are."""
     hash: str = "phash"
     """Column of the perceptual method: phash, dhash, ahash, whash."""
-    radius: int = Field(6, ge=0, le=11)
-    """Bits of the hash that may differ; every pair within is found."""
+    radius: int | None = Field(None, ge=0, le=11)
+    """Bits of the hash that may differ; not given: 8 where pairs are verified, else 6."""
     embeddings: str = ""
-    """Table of the semantic method: the MODEL of embeddings/MODEL."""
-    threshold: float = Field(0.9, gt=0, le=1)
-    """Least cosine of the semantic method."""
+    """Table of the semantic method: the MODEL of embeddings/MODEL; not given: the one there is."""
+    threshold: float | None = Field(None, gt=0, le=1)
+    """Least cosine of the semantic method; not given: the model's own (cvdata calibrate)."""
     keep: list[str] = Field(list(DEFAULT_KEEP))
     """Which copy stays: columns, best first; `-` prefers more."""
     verify: bool = True
     """Look at candidate pairs again: registration and local structure (docs/dedup.md)."""
+    features: bool = False
+    """Try ORB and RANSAC in the second look: finds stronger turns and zooms, slower."""
+    search: Literal["auto", "local", "shuffle"] = "auto"
+    """Compare hashes in this process or in tasks by partition of a band; auto: by their number."""
     against: list[str] = Field([])
-    """Workspaces of evaluation sets: copies of their images are leaks, and never grouped."""
+    """Evaluation sets, workspaces or folders: copies of their images are leaks, never grouped."""
     fresh: bool = False
     """Forget earlier keepers and decide anew."""
 
-    def dedup_options(self) -> DedupOptions:
-        """As the run takes them."""
-        return DedupOptions(
+    def dedup_request(self) -> DedupRequest:
+        """As the run takes it."""
+        return DedupRequest(
             tuple(self.methods),
             self.hash,
             self.radius,
@@ -49,40 +54,36 @@ class Config(JobConfig):
             self.threshold,
             KeepPolicy(tuple(self.keep)),
             self.verify,
+            self.features,
             self.fresh,
+            self.search,
         )
 
 
 def run(config: Config) -> Summary:
     """Write pairs, duplicates, leaks, conflicts, successions."""
-    options = config.dedup_options()
     workspace = Workspace(config.workspace, single_writer=config.single_writer)
-    with workspace.change("dedup", config.model_dump(mode="json")) as change:
+    with (
+        workspace.change("dedup", config.model_dump(mode="json")) as change,
+        Session(engine_config(config)) as session,
+    ):
+        options = resolved(workspace, config.dedup_request())
         if config.dry_run:
             change.cancel()
-            rows = sum(part.rows for part in change.records)
-            return Summary((f"plan: compare {rows:,} images by {', '.join(config.methods)}",))
-        others = open_others(workspace, config.against)
-        settings = _settings(config, others)
+            return Summary(plan_lines(sum(part.rows for part in change.records), options))
+        others = open_others(session, workspace, config.against, options)
+        settings = settings_of(change.base, options, {o.name: o.inputs for o in others})
         if config.fresh or not is_current(change.base, settings):
             if not is_continued(change.base, settings):
                 options = replace(options, is_fresh=True)
             images = load_images(workspace, options)
-            found = find_candidates(workspace, images, options)
-            with Session(engine_config(config)) as session:
-                cover = group(session, workspace, images, found, options)
-                outside = [external_leaks(session, workspace, images, o, options) for o in others]
+            found = find_candidates(session, workspace, images, options)
+            cover = group(session, workspace, images, found, options)
+            outside = [external_leaks(session, workspace, images, o, options) for o in others]
             outcome = with_external(tables_of(workspace, images, found, cover), outside)
             publish(change, images, outcome, settings)
     figures = json.loads(workspace.artifact("dedup.json"))
-    return Summary(tuple(lines(figures, workspace)), {"dedup": figures})
-
-
-def _settings(config: Config, others: Sequence[Other]) -> str:
-    names = set(Config.model_fields) - set(JobConfig.model_fields) - {"fresh"}
-    chosen = config.model_dump(mode="json", include=names)
-    chosen["against"] = {other.name: other.inputs for other in others}
-    return json.dumps(chosen, sort_keys=True)
+    return Summary((*lines(figures, workspace), *options.notes), {"dedup": figures})
 
 
 if __name__ == "__main__":

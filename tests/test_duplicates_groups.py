@@ -110,19 +110,28 @@ def test_verifying_only_what_is_used_is_enough(graph, seed) -> None:  # type: ig
         return np.array([pair in true for pair in pairs], bool)
 
     lazy = groups.star_verified(neighbors_of(n, edges), order, verify)
-    assert lazy.n_unresolved == 0
-    assert lazy.stars.keeper.tolist() == groups.star(neighbors_of(n, true), order).keeper.tolist()
-    assert len(asked) == len(set(asked)) == lazy.n_verified <= len(edges)
+    expected = groups.star(neighbors_of(n, true), order)
+    assert lazy.keeper.tolist() == expected.keeper.tolist()
+    assert lazy.distance.tolist() == expected.distance.tolist()
+    assert len(asked) == len(set(asked)) <= len(edges)
 
 
-def test_rounds_that_run_out_keep_the_image() -> None:
-    """A clique of look-alikes, all false: one round is not enough, and nothing is dropped."""
-    n = 12
+def test_a_clique_of_look_alikes_hides_no_copy() -> None:
+    """All but one of 1,128 pairs are false; it is found, and nothing else is merged."""
+    n = 48
     edges = {(a, b): 1.0 for a in range(n) for b in range(a + 1, n)}
-    none = lambda a, b: np.zeros(len(a), bool)  # noqa: E731
-    cut = groups.star_verified(neighbors_of(n, edges), np.arange(n), none, max_rounds=3)
-    assert cut.stars.is_keeper.all()
-    assert cut.n_unresolved == n - 4
+
+    def verify(a, b):  # type: ignore[no-untyped-def]
+        return (a == n - 2) & (b == n - 1)
+
+    found = groups.star_verified(neighbors_of(n, edges), np.arange(n), verify)
+    assert found.keeper.tolist() == [*range(n - 1), n - 2]
+
+
+def test_units_cannot_be_verified() -> None:
+    units = Neighbors(np.zeros(3, np.int32), 1, *(np.empty(0, t) for t in ("i4", "i4", "f4")))
+    with pytest.raises(ConfigError, match="expanded"):
+        groups.star_verified(units, np.arange(3), lambda a, b: np.ones(len(a), bool))
 
 
 def test_a_thousand_copies_are_one_group_without_a_pair() -> None:

@@ -81,14 +81,21 @@ def _by_hash(
             words, hamming.plan_bands(words, n_bits, radius), max_pairs=max_pairs
         )
         a, b, distance = found.a, found.b, found.distance
-    alone = np.ones(len(hashes), bool)
-    alone[rows[good]] = False
-    unit = np.empty(len(hashes), np.int32)
-    unit[rows[good]] = inverse
-    unit[alone] = len(words) + np.arange(int(alone.sum()))
-    n_units = len(words) + int(alone.sum())
+    unit, n_units = units_of(len(hashes), rows[good], inverse, len(words))
     neighbors = Neighbors(unit, n_units, a, b, distance.astype(np.float32))
-    return Candidates(method, neighbors, int(alone.sum()), float(radius))
+    return Candidates(method, neighbors, n_units - len(words), float(radius))
+
+
+def units_of(
+    n: int, rows: npt.NDArray[np.int64], inverse: npt.NDArray[np.int64], n_words: int
+) -> tuple[I32, int]:
+    """(unit of each of n rows, how many units): rows that take no part are units of their own."""
+    alone = np.ones(n, bool)
+    alone[rows] = False
+    unit = np.empty(n, np.int32)
+    unit[rows] = inverse
+    unit[alone] = n_words + np.arange(int(alone.sum()))
+    return unit, n_words + int(alone.sum())
 
 
 def packed_hashes(

@@ -101,58 +101,33 @@ def connected(neighbors: Neighbors, found: Stars) -> Components:
     return Components(smallest[raw], a[apart], b[apart])
 
 
-def used_pairs(found: Stars) -> tuple[I32, I32]:
-    """The (keeper, member) rows that the cover rests on."""
-    member = np.flatnonzero(~found.is_keeper).astype(np.int32)
-    return found.keeper[member], member
-
-
 Verify = Callable[[I32, I32], npt.NDArray[np.bool_]]
 """(keepers, members) as rows -> whether each pair is a true copy."""
 
 
-@dataclass(frozen=True)
-class VerifiedStars:
-    """A cover in which every pair was verified; `n_verified` pairs were looked at.
+def star_verified(neighbors: Neighbors, order: I64, verify: Verify) -> Stars:
+    """The star cover of the pairs that `verify` accepts, asking only what the cover rests on.
 
-    `refused` are the pairs turned down. `n_unresolved` rows were kept because the rounds ran out.
-    """
-
-    stars: Stars
-    refused: tuple[I32, I32]
-    n_verified: int
-    n_unresolved: int
-
-
-def star_verified(
-    neighbors: Neighbors, order: I64, verify: Verify, max_rounds: int = 64
-) -> VerifiedStars:
-    """The star cover of the verified graph, verifying only the pairs that it rests on.
-
-    Cover optimistically, verify (keeper, member), strike out what fails, cover again. When every
-    used pair stands, the cover equals that of the fully verified graph: the first row at which
-    they could differ would need a pair that is used and not verified. When the rounds run out,
-    rows whose pair is not yet verified are kept.
+    In keep order each free row becomes a keeper, its free neighbours are looked at, and those that
+    are copies join it. The cover equals that of the fully verified graph: whether a pair of two
+    taken rows stands cannot change it. `neighbors` are plain pairs of rows.
     """
     n = len(neighbors.unit)
-    accepted = np.empty(0, np.int64)
-    left = right = np.empty(0, np.int32)
-    n_verified = 0
-    for _ in range(max_rounds):
-        found = star(neighbors, order, (left, right))
-        keeper, member = used_pairs(found)
-        new = ~np.isin(keeper.astype(np.int64) * n + member, accepted)
-        if not new.any():
-            return VerifiedStars(found, (left, right), n_verified, 0)
-        keeper, member = keeper[new], member[new]
-        is_copy = verify(keeper, member)
-        n_verified += len(keeper)
-        accepted = np.concatenate([accepted, (keeper.astype(np.int64) * n + member)[is_copy]])
-        left = np.concatenate([left, keeper[~is_copy]])
-        right = np.concatenate([right, member[~is_copy]])
-    found = star(neighbors, order, (left, right))
-    keeper, member = used_pairs(found)
-    open_rows = member[~np.isin(keeper.astype(np.int64) * n + member, accepted)]
-    alone, distance = found.keeper.copy(), found.distance.copy()
-    alone[open_rows], distance[open_rows] = open_rows, 0
-    return VerifiedStars(Stars(alone, distance), (left, right), n_verified, len(open_rows))
+    if neighbors.n_units != n:
+        raise ConfigError("star_verified takes pairs of rows: call expanded() on units first")
+    edges = neighbors.a, neighbors.b, neighbors.distance
+    start, members, values = stars.to_csr(n, *edges)
+    keeper, distance = np.full(n, -1, np.int32), np.zeros(n, np.float32)
+    for row in order.tolist():
+        if keeper[row] >= 0:
+            continue
+        keeper[row] = row
+        near = np.arange(start[row], start[row + 1])
+        near = near[keeper[members[near]] < 0]
+        if not len(near):
+            continue
+        found = members[near]
+        is_copy = verify(np.full(len(found), row, np.int32), found)
+        keeper[found[is_copy]] = row
+        distance[found[is_copy]] = values[near][is_copy]
+    return Stars(keeper, distance)

@@ -26,7 +26,7 @@ BUILT_IN: Mapping[tuple[str, str], Thresholds] = {
     (
         "mobilenet_v2",
         "b03531047ffacf1e2488318dcd2aba1126cde36e3bfe1aa5cb07700aeeee9889",
-    ): Thresholds(0.9, 0.75),
+    ): Thresholds(0.88, 0.8),
 }
 """By model and hex sha256 of its weights; docs/dedup.md has the table they were read from."""
 

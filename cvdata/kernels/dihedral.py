@@ -41,6 +41,8 @@ def _transposed(words: npt.NDArray[np.uint64]) -> npt.NDArray[np.uint64]:
 
 _INVERSE = (0, 1, 2, 3, 4, 6, 5, 7)
 """Variant that undoes each: the two quarter turns undo each other."""
+VARIANTS = tuple(k for k in range(8) if _INVERSE[k] >= k)
+"""Those that must be searched: what a turn finds, its inverse finds from the other side."""
 
 
 def dihedral_pairs(
@@ -52,21 +54,26 @@ def dihedral_pairs(
     """
     variants = dihedral_variants(words)
     found = [search(words, plan_bands(words, 64, radius), max_pairs=max_pairs)]
-    for k in range(1, 8):
-        if _INVERSE[k] < k:
-            continue
+    for k in VARIANTS[1:]:
         turned = np.ascontiguousarray(variants[:, k : k + 1])
         plan = plan_bands(turned, 64, radius, len(words))
         found.append(search(turned, plan, words, max_pairs=2 * max_pairs))
     a = np.concatenate([pairs.a for pairs in found])
     b = np.concatenate([pairs.b for pairs in found])
-    distance = np.concatenate([pairs.distance for pairs in found])
+    low, high, distance = nearest_pairs(a, b, np.concatenate([p.distance for p in found]))
+    if len(low) > max_pairs:
+        raise TooManyPairs(f"more than {max_pairs:,} pairs lie within radius {radius}")
+    return low, high, distance
+
+
+def nearest_pairs(
+    a: I32, b: I32, distance: npt.NDArray[np.uint8]
+) -> tuple[I32, I32, npt.NDArray[np.uint8]]:
+    """Each pair of two rows once, the smaller first, with its smallest distance; sorted."""
     apart = a != b
     low, high, distance = np.minimum(a, b)[apart], np.maximum(a, b)[apart], distance[apart]
     order = np.lexsort((distance, high, low))
     low, high, distance = low[order], high[order], distance[order]
     first = np.ones(len(low), bool)
     first[1:] = (low[1:] != low[:-1]) | (high[1:] != high[:-1])
-    if int(first.sum()) > max_pairs:
-        raise TooManyPairs(f"more than {max_pairs:,} pairs lie within radius {radius}")
     return low[first], high[first], distance[first]

@@ -148,7 +148,27 @@ def search_partition(
     """
     left = _bucketed(words, plan.bands[band])
     right = left if other is None else _bucketed(other, plan.bands[band])
-    return _join(left, right, (plan, band), part, other is None, limit)
+    return _join(left, right, (plan, band), _key_range(left[2], part), other is None, limit)
+
+
+def search_prefix(
+    words: U64, plan: BandPlan, band: int, prefix: tuple[int, int], limit: int = 1 << 40
+) -> HammingPairs:
+    """The pairs of one band whose lower key begins with `prefix` (value, bits): a < b.
+
+    `words`: distinct rows, at least those whose key's beginning is that or a higher one so few
+    flips away as the band allows. Over all bands and prefixes each pair comes exactly once.
+    """
+    table = _bucketed(words, plan.bands[band])
+    value, bits = prefix
+    rest = len(plan.bands[band].key_bits) - bits
+    return _join(table, table, (plan, band), (value << rest, (value + 1) << rest), True, limit)
+
+
+def keys_of(words: U64, band: Band) -> U64:
+    """(N,) bucket keys of a band, its first bit the highest."""
+    bits = np.array(band.key_bits, np.int64)
+    return band_keys(words, bits // 64, (63 - bits % 64).astype(np.uint64))
 
 
 def search(
@@ -187,7 +207,8 @@ def iter_pairs(
             join = partial(
                 _join, left, right, (plan, band), is_self=other is None, limit=max_pairs - found
             )
-            for block in pool.map(join, [(i, n_parts) for i in range(n_parts)]):
+            ranges = [_key_range(left[2], (i, n_parts)) for i in range(n_parts)]
+            for block in pool.map(join, ranges):
                 found += len(block)
                 if found > max_pairs:
                     raise TooManyPairs(_too_many(max_pairs, plan.radius))
@@ -201,9 +222,7 @@ def _too_many(max_pairs: int, radius: int) -> str:
 
 def _bucketed(words: U64, band: Band) -> Any:
     """(words in bucket order, first column, offsets, order): one band's table."""
-    bits = np.array(band.key_bits, np.int64)
-    keys = band_keys(words, bits // 64, (63 - bits % 64).astype(np.uint64))
-    offsets, order = bucket_order(keys, 1 << len(bits))
+    offsets, order = bucket_order(keys_of(words, band), 1 << len(band.key_bits))
     placed = np.ascontiguousarray(words[order])
     return placed, np.ascontiguousarray(placed[:, 0]), offsets, order
 
@@ -212,7 +231,7 @@ def _join(
     left: Any,
     right: Any,
     which: tuple[BandPlan, int],
-    part: tuple[int, int],
+    keys: tuple[int, int],
     is_self: bool,
     limit: int,
 ) -> HammingPairs:
@@ -224,7 +243,6 @@ def _join(
             masks[m, bit // 64] |= np.uint64(1) << np.uint64(63 - bit % 64)
     radii = np.array([lower.radius for lower in plan.bands[:band]], np.int64)
     rule = (plan.radius, masks, radii, max(limit, 0))
-    keys = _key_range(left[2], part)
     flips = flip_masks(len(spec.key_bits), spec.radius)
     n, a, b, d = join_buckets(left, right, flips, keys, rule, is_self)
     if n == FULL:
@@ -260,9 +278,8 @@ def probe_tables(words: U64, plan: BandPlan) -> Any:
     offsets = np.full((len(plan.bands), (1 << width) + 1), len(words), np.int64)
     rows = np.zeros((len(plan.bands), len(words)), np.int32)
     for m, band in enumerate(plan.bands):
-        bits = np.array(band.key_bits, np.int64)
-        keys[m] = band_keys(words, bits // 64, (63 - bits % 64).astype(np.uint64))
-        table, rows[m] = bucket_order(keys[m], 1 << len(bits))
+        keys[m] = keys_of(words, band)
+        table, rows[m] = bucket_order(keys[m], 1 << len(band.key_bits))
         offsets[m, : len(table)] = table
     flips = tuple(flip_masks(len(band.key_bits), band.radius) for band in plan.bands)
     return keys, offsets, rows, flips

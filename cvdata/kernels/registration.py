@@ -15,6 +15,9 @@ from cvdata.kernels.jit import fast_jit
 from cvdata.kernels.poses import F32, F64, U8, from_pixels, mirror_pose, mirrored, to_pixels
 
 COARSE = 24
+FAINTEST, FAINT, MAX_GAIN = 1.5, 20.0, 6.0
+"""Standard deviations in grey levels: below the first nothing is there, below the second the image
+is stretched, at most so many times."""
 _SIZES = (24, 22, 20, 18, 16, 14, 12)
 _CENTRE = 19
 _TURNED = 16
@@ -38,7 +41,18 @@ class View:
         n = self.working_side
         shrinks = min(self.gray.shape) >= n
         how = cv2.INTER_AREA if shrinks else cv2.INTER_CUBIC
-        return np.asarray(cv2.resize(self.gray, (n, n), interpolation=how))
+        gray, gain = self.gray, self.gain
+        if gain == 1:
+            return np.asarray(cv2.resize(gray, (n, n), interpolation=how))
+        lifted = (gray.astype(np.float32) - np.float32(gray.mean())) * np.float32(gain) + 128
+        whole = cv2.resize(lifted, (n, n), interpolation=how)
+        return np.asarray(np.clip(np.rint(whole), 0, 255), np.uint8)
+
+    @property
+    def gain(self) -> float:
+        """What brings a faint image to the contrast that noise is told from structure by."""
+        spread = float(self.gray.std())
+        return min(FAINT / spread, MAX_GAIN) if FAINTEST < spread < FAINT else 1.0
 
     @property
     def working_side(self) -> int:

@@ -96,8 +96,6 @@ def _looked(facts: DuplicateFacts) -> str:
     )
     if facts.n_unread:
         text += f" {plural(facts.n_unread, 'image')} could not be read for it and stand alone."
-    if facts.n_unresolved:
-        text += f" {plural(facts.n_unresolved, 'image')} stayed undecided and were kept."
     return text
 
 

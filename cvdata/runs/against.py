@@ -1,4 +1,4 @@
-"""Leaks into evaluation sets that live in other workspaces: found and listed, never grouped."""
+"""Leaks into evaluation sets in other workspaces or folders: found and listed, never grouped."""
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -16,8 +16,11 @@ from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.kernels import stars
 from cvdata.kernels.graph import I64
+from cvdata.kernels.verification import VerifyOptions
+from cvdata.runs.against_folder import measured
 from cvdata.runs.components import Images, records_of
-from cvdata.runs.dedup import DedupOptions, load_images
+from cvdata.runs.dedup import load_images
+from cvdata.runs.dedup_options import DedupOptions
 from cvdata.runs.dedup_tables import Outcome
 from cvdata.runs.eda import origin
 from cvdata.stages.verify import Bools, Pairs, VerifyPairs
@@ -44,8 +47,13 @@ class External:
     figures: Mapping[str, Any]
 
 
-def open_others(workspace: Workspace, urls: Sequence[str]) -> list[Other]:
-    """The workspaces at `urls`, as they are now. Raises `ConfigError` for one without records."""
+def open_others(
+    session: Session, workspace: Workspace, urls: Sequence[str], options: DedupOptions
+) -> list[Other]:
+    """The workspaces at `urls` as they are now; any other source is measured first.
+
+    Raises `ConfigError` for what holds no images.
+    """
     others: list[Other] = []
     taken = {own_name(workspace)}
     if urls and "records" in workspace.head.tables:
@@ -54,12 +62,11 @@ def open_others(workspace: Workspace, urls: Sequence[str]) -> list[Other]:
         other = Workspace(url)
         if other.store.root == workspace.store.root:
             raise ConfigError(f"--against {url} is the workspace itself: name another")
-        if "records" not in other.head.tables:
-            raise ConfigError(
-                f"--against {url} is no workspace with images: run `cvdata ingest` and "
-                "`cvdata scan` on the evaluation set first"
-            )
         name = own_name(other)
+        if not other.head.seq:
+            other = measured(session, workspace, url, options)
+        if "records" not in other.head.tables:
+            raise ConfigError(f"--against {url} is a workspace without images: ingest them first")
         name = url if name in taken else name
         taken.add(name)
         others.append(Other(name, other, origin(other.head)["inputs"]))
@@ -85,7 +92,8 @@ def external_leaks(
             is_open &= ~_within(pairs, found[method], len(theirs))
     stands = np.ones(len(pairs), bool)
     n_unread = 0
-    for seen in session.run(VerifyPairs(), list(_tasks(spaces, sets, pairs, is_open))):
+    work = VerifyPairs(VerifyOptions(features=options.has_features))
+    for seen in session.run(work, list(_tasks(spaces, sets, pairs, is_open))):
         stands[seen.at] = seen.is_copy
         n_unread += seen.n_unread
     refused = _cut(pairs, ~stands)
@@ -137,7 +145,7 @@ def _found(
     }
     if method == "semantic":
         left, right = (
-            _embeddings(w, i, options.embeddings) for w, i in zip(spaces, images, strict=True)
+            _embeddings(w, i, options.table) for w, i in zip(spaces, images, strict=True)
         )
         return find.semantic(left, right, options.threshold)
     left, right = (i.table[columns[method]] for i in images)
@@ -148,8 +156,8 @@ def _found(
     return find.exact(left, right)
 
 
-def _embeddings(workspace: Workspace, images: Images, model: str) -> pa.ChunkedArray:
-    rows = workspace.read(f"embeddings/{model}", ["image_id", "embedding"])
+def _embeddings(workspace: Workspace, images: Images, table: str) -> pa.ChunkedArray:
+    rows = workspace.read(table, ["image_id", "embedding"])
     at = pc.index_in(images.table["image_id"], value_set=rows["image_id"].combine_chunks())
     return rows["embedding"].take(at)
 

@@ -10,6 +10,7 @@ import pyarrow.compute as pc
 
 from cvdata.duplicates.groups import connected, star
 from cvdata.duplicates.history import History
+from cvdata.duplicates.verdicts import Verdicts
 from cvdata.kernels.graph import I64, Neighbors
 from cvdata.schema import RECORDS
 from cvdata.stages.verify import Component
@@ -41,8 +42,12 @@ def components(
     by_method: Mapping[str, Neighbors],
     radii: Mapping[str, float],
     histories: Mapping[str, History],
+    known: Verdicts,
 ) -> Iterator[Component]:
-    """Components of all candidates together that hold something undecided, packed into tasks."""
+    """Components of all candidates together that hold something undecided, packed into tasks.
+
+    `known`: what earlier runs saw of pairs of rows.
+    """
     n = len(images)
     whole = union(n, by_method)
     component = connected(whole, star(whole, images.order)).component
@@ -58,6 +63,7 @@ def components(
     rank = np.empty(n, np.int64)
     rank[images.order] = np.arange(n)
     graphs = {m: _Sorted.of(found, component) for m, found in by_method.items()}
+    told = _Told.of(known, component)
     for start, end in _packed(component[rows]):
         mine = rows[start:end]
         span = int(component[mine[0]]), int(component[mine[-1]])
@@ -67,9 +73,10 @@ def components(
             rank[mine],
             images.pixels[mine],
             images.split[mine],
-            {m: _local(history.keeper[mine], mine) for m, history in histories.items()},
+            {m: (_local(h.keeper[mine], mine), h.distance[mine]) for m, h in histories.items()},
             {m: graph.within(mine, span) for m, graph in graphs.items()},
             radii,
+            told.within(mine, span),
         )
 
 
@@ -78,6 +85,30 @@ def _local(keeper: I64, rows: I64) -> I64:
     order = np.argsort(rows)
     at = np.searchsorted(rows[order], keeper).clip(max=max(len(rows) - 1, 0))
     return np.where(rows[order][at] == keeper, order[at], -1)
+
+
+@dataclass(frozen=True)
+class _Told:
+    """Verdicts in the order of the components of their pairs."""
+
+    a: I64
+    b: I64
+    is_copy: npt.NDArray[np.bool_]
+    component: npt.NDArray[np.integer]
+
+    @staticmethod
+    def of(known: Verdicts, component: npt.NDArray[np.integer]) -> "_Told":
+        a, b = known.pairs
+        order = np.argsort(component[a], kind="stable")
+        return _Told(a[order], b[order], known.is_copy[order], component[a][order])
+
+    def within(self, rows: I64, span: tuple[int, int]) -> Verdicts:
+        """Those on pairs of `rows`, whole components, first to last in `span`; renumbered."""
+        low = np.searchsorted(self.component, span[0], "left")
+        high = np.searchsorted(self.component, span[1], "right")
+        a, b = (_local(side[low:high], rows) for side in (self.a, self.b))
+        both = (a >= 0) & (b >= 0)
+        return Verdicts.of(len(rows), a[both], b[both], self.is_copy[low:high][both])
 
 
 @dataclass(frozen=True)

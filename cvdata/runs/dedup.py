@@ -1,7 +1,7 @@
 """Deduplication as a run: candidates from tables, verification where the pixels are, groups."""
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 
 import numpy as np
 import pyarrow as pa
@@ -11,28 +11,17 @@ from cvdata.duplicates import candidates as find
 from cvdata.duplicates.candidates import Candidates
 from cvdata.duplicates.groups import Stars, star
 from cvdata.duplicates.history import NEW, History, continued, history_of
-from cvdata.duplicates.keep import KeepPolicy, with_derived
+from cvdata.duplicates.keep import with_derived
+from cvdata.duplicates.verdicts import Verdicts
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.kernels.graph import I64, Neighbors
+from cvdata.kernels.verification import VerifyOptions
 from cvdata.runs.components import Images, components
+from cvdata.runs.dedup_options import DedupOptions
+from cvdata.runs.hash_search import HashSearch
 from cvdata.stages.verify import Grouped, VerifyComponents
 from cvdata.workspace import Workspace
-
-
-@dataclass(frozen=True)
-class DedupOptions:
-    """What counts as a copy, and which copy is kept."""
-
-    methods: tuple[str, ...] = ("exact_sha256", "exact_pixels", "perceptual", "dihedral")
-    hash_column: str = "phash"
-    radius: int = 6
-    embeddings: str = ""
-    threshold: float = 0.9
-    keep: KeepPolicy = field(default_factory=KeepPolicy)
-    is_verified: bool = True
-    is_fresh: bool = False
-    """Forget who was a keeper: decide everything anew."""
 
 
 @dataclass
@@ -42,9 +31,8 @@ class Cover:
     stars: dict[str, Stars]
     neighbors: dict[str, Neighbors]
     n_refused: dict[str, int]
-    verdicts: dict[tuple[int, int], bool]
+    verdicts: Verdicts
     n_unread: int = 0
-    n_unresolved: int = 0
 
 
 def load_images(workspace: Workspace, options: DedupOptions) -> Images:
@@ -67,10 +55,6 @@ def load_images(workspace: Workspace, options: DedupOptions) -> Images:
 
 
 def _refuse_missing(options: DedupOptions, known: set[str]) -> None:
-    unknown = set(options.methods) - set(find.METHODS) | set(options.methods) & {"any"}
-    if unknown:
-        methods = ", ".join(m for m in find.METHODS if m != "any")
-        raise ConfigError(f"unknown methods {', '.join(sorted(unknown))}; there are: {methods}")
     needs = {
         "exact_sha256": "sha256",
         "exact_pixels": "pixel_digest",
@@ -97,7 +81,7 @@ def _codes(rows: pa.Table, column: str) -> I64:
 
 
 def find_candidates(
-    workspace: Workspace, images: Images, options: DedupOptions
+    session: Session, workspace: Workspace, images: Images, options: DedupOptions
 ) -> dict[str, Candidates]:
     """Who may be a copy of whom, by method; tables only."""
     found: dict[str, Candidates] = {}
@@ -105,12 +89,12 @@ def find_candidates(
         if method.startswith("exact"):
             column = "sha256" if method == "exact_sha256" else "pixel_digest"
             found[method] = find.exact(method, images.table[column])
-        elif method == "perceptual":
-            found[method] = find.perceptual(images.table[options.hash_column], options.radius)
-        elif method == "dihedral":
-            found[method] = find.dihedral(images.table["phash"], options.radius)
+        elif method in ("perceptual", "dihedral"):
+            column = options.hash_column if method == "perceptual" else "phash"
+            search = HashSearch(column, options.radius, options.search)
+            found[method] = search(session, workspace, images.table[column], method)
         else:
-            rows = workspace.read(f"embeddings/{options.embeddings}", ["image_id", "embedding"])
+            rows = workspace.read(options.table, ["image_id", "embedding"])
             at = pc.index_in(images.table["image_id"], value_set=rows["image_id"].combine_chunks())
             found[method] = find.semantic(rows["embedding"].take(at), options.threshold)
     return found
@@ -127,7 +111,10 @@ def group(
     exact = {m: c.neighbors for m, c in found.items() if m.startswith("exact")}
     near = {m: c.neighbors for m, c in found.items() if not m.startswith("exact")}
     histories = {m: _history(workspace, images, m, options.is_fresh) for m in (*found, "any")}
-    cover = Cover({}, {}, {m: c.n_refused for m, c in found.items()}, {})
+    known = Verdicts.of(len(images), [], [], [])
+    if options.is_verified and not options.is_fresh:
+        known = _earlier_verdicts(workspace, images, histories["any"])
+    cover = Cover({}, {}, {m: c.n_refused for m, c in found.items()}, known)
     for method, neighbors in exact.items():
         cover.stars[method] = _continued(neighbors, images, histories[method])
         cover.neighbors[method] = neighbors
@@ -138,12 +125,13 @@ def group(
         keeper = histories[method].keeper
         base = np.where(keeper >= 0, keeper, np.arange(n)).astype(np.int32)
         cover.stars[method] = Stars(base, histories[method].distance.copy())
-    if options.is_verified and not options.is_fresh:
-        cover.verdicts.update(_earlier_verdicts(workspace, images, histories["any"]))
-    work = VerifyComponents(is_looking=options.is_verified)
-    items = list(components(workspace, images, {**exact, **near}, radii, histories))
+    work = VerifyComponents(VerifyOptions(features=options.has_features), options.is_verified)
+    items = list(components(workspace, images, {**exact, **near}, radii, histories, known))
+    new: list[Grouped] = []
     for part in session.run(work, items):
         _take(cover, part, set(near) | {"any"})
+        new.append(part)
+    cover.verdicts = known.joined(_new_verdicts(n, new))
     return cover
 
 
@@ -157,24 +145,28 @@ def _history(workspace: Workspace, images: Images, method: str, is_fresh: bool) 
     return history_of(images.table, workspace.read_all("deduplicated"), rows)
 
 
-def _earlier_verdicts(
-    workspace: Workspace, images: Images, history: History
-) -> dict[tuple[int, int], bool]:
+def _earlier_verdicts(workspace: Workspace, images: Images, history: History) -> Verdicts:
     """What earlier runs saw of images that are the same still.
 
-    Settled pairs are not looked at again: without this, those turned down would stand.
+    No pair is looked at twice: without this, those that were turned down could come to stand.
     """
     if "deduplicated" not in workspace.head.tables:
-        return {}
+        return Verdicts.of(len(images), [], [], [])
     rows = workspace.read_all("pairs")
     rows = rows.filter(pc.is_valid(rows["is_verified"]))
     ids = images.table["image_id"].combine_chunks()
     a, b = (np.asarray(pc.fill_null(pc.index_in(rows[c], ids), -1)) for c in ("id_a", "id_b"))
     is_same = np.append(history.keeper != NEW, False)  # the last one: an image that is gone
     is_old = is_same[a] & is_same[b]
-    low, high = np.minimum(a, b)[is_old], np.maximum(a, b)[is_old]
     verdicts = np.asarray(rows["is_verified"])[is_old]
-    return dict(zip(zip(low.tolist(), high.tolist(), strict=True), verdicts.tolist(), strict=True))
+    return Verdicts.of(len(images), a[is_old], b[is_old], verdicts)
+
+
+def _new_verdicts(n: int, parts: list[Grouped]) -> Verdicts:
+    if not parts:
+        return Verdicts.of(n, [], [], [])
+    a, b = (np.concatenate([getattr(p, side) for p in parts]) for side in ("pair_a", "pair_b"))
+    return Verdicts.of(n, a, b, np.concatenate([p.is_copy for p in parts]))
 
 
 def _continued(neighbors: Neighbors, images: Images, history: History) -> Stars:
@@ -189,9 +181,4 @@ def _take(cover: Cover, part: Grouped, methods: set[str]) -> None:
         stars = cover.stars[method]
         stars.keeper[part.rows] = part.keeper[method]
         stars.distance[part.rows] = part.distance[method]
-    for a, b, verdict in zip(
-        part.pair_a.tolist(), part.pair_b.tolist(), part.is_copy.tolist(), strict=True
-    ):
-        cover.verdicts[min(a, b), max(a, b)] = verdict
     cover.n_unread += part.n_unread
-    cover.n_unresolved += part.n_unresolved

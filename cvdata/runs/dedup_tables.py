@@ -5,7 +5,6 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
 import pyarrow as pa
 
 from cvdata import schema
@@ -14,6 +13,7 @@ from cvdata.duplicates.candidates import Candidates, expanded, joined
 from cvdata.duplicates.groups import connected
 from cvdata.duplicates.history import SUCCESSIONS, history_of, successions
 from cvdata.duplicates.tables import duplicates_table, pairs_table
+from cvdata.duplicates.verdicts import ACCEPTED, I8, REFUSED, UNASKED
 from cvdata.kernels.graph import Neighbors
 from cvdata.leaks import conflicts_table, leaks_table
 from cvdata.runs.components import Images
@@ -47,7 +47,7 @@ def tables_of(
     ids = images.table["image_id"]
     pairs, duplicates, leaks, figures = [], [], [], {}
     for method, neighbors in plain.items():
-        verdicts = _verdicts(neighbors, cover)
+        verdicts = cover.verdicts.at(neighbors.a, neighbors.b)
         if method != "any":
             pairs.append(_with_verdicts(method, ids, neighbors, verdicts))
         standing = _standing(neighbors, verdicts)
@@ -66,34 +66,26 @@ def tables_of(
             "methods": figures,
             "n_images": len(images),
             "n_verified": len(cover.verdicts),
-            "n_turned_down": sum(not v for v in cover.verdicts.values()),
+            "n_turned_down": int((~cover.verdicts.is_copy).sum()),
             "n_unread": cover.n_unread,
-            "n_unresolved": cover.n_unresolved,
         },
     )
 
 
-def _verdicts(neighbors: Neighbors, cover: Cover) -> list[bool | None]:
-    """For each pair what verification said; None where it was not asked."""
-    pairs = zip(neighbors.a.tolist(), neighbors.b.tolist(), strict=True)
-    return [cover.verdicts.get((min(a, b), max(a, b))) for a, b in pairs]
-
-
 def _with_verdicts(
-    method: str, ids: pa.ChunkedArray, neighbors: Neighbors, verdicts: list[bool | None]
+    method: str, ids: pa.ChunkedArray, neighbors: Neighbors, verdicts: I8
 ) -> pa.Table:
-    known = np.array([v is not None for v in verdicts], bool)
-    says = np.array([bool(v) for v in verdicts], bool)
-    rows = pairs_table(method, ids, neighbors, says)
-    asked = pairs_table(method, ids, neighbors, known)["is_verified"]
+    """PAIRS with what the second look said, null where it was not asked."""
+    rows = pairs_table(method, ids, neighbors, verdicts == ACCEPTED)
+    asked = pairs_table(method, ids, neighbors, verdicts != UNASKED)["is_verified"]
     masked = pa.compute.if_else(asked, rows["is_verified"], pa.scalar(None, pa.bool_()))
     at = rows.schema.get_field_index("is_verified")
     return rows.set_column(at, schema.PAIRS.field("is_verified"), masked)
 
 
-def _standing(neighbors: Neighbors, verdicts: list[bool | None]) -> Neighbors:
+def _standing(neighbors: Neighbors, verdicts: I8) -> Neighbors:
     """The pairs that nobody turned down."""
-    kept = np.array([v is not False for v in verdicts], bool)
+    kept = verdicts != REFUSED
     return Neighbors.of_rows(
         len(neighbors.unit), neighbors.a[kept], neighbors.b[kept], neighbors.distance[kept]
     )
@@ -163,8 +155,8 @@ def is_continued(head: Commit, settings: str) -> bool:
     state = head.tables.get("duplicates")
     if state is None:
         return True
-    before, now = (json.loads(text) for text in (state.meta["settings"], settings))
-    return {**before, "against": None} == {**now, "against": None}
+    before, now = (json.loads(text)["rules"] for text in (state.meta["settings"], settings))
+    return bool(before == now)
 
 
 def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:

@@ -37,7 +37,6 @@ def gather_duplicates(workspace: Workspace) -> DuplicateFacts | None:
         n_verified=figures["n_verified"],
         n_turned_down=figures["n_turned_down"],
         n_unread=figures["n_unread"],
-        n_unresolved=figures["n_unresolved"],
         sizes=sizes,
         groups=_group_rows(groups, explained),
         splits=_splits(workspace),

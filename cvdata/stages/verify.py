@@ -4,7 +4,8 @@ Groups never cross components of the candidate graph, so a component is grouped 
 every verification that its groups rest on; only row numbers and verdicts travel.
 """
 
-from collections.abc import Mapping
+from collections import OrderedDict
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -13,12 +14,15 @@ import pyarrow as pa
 
 from cvdata.duplicates.candidates import expanded, joined
 from cvdata.duplicates.groups import Stars, star_verified
-from cvdata.kernels.graph import I32, I64, Neighbors
+from cvdata.duplicates.verdicts import ACCEPTED, UNASKED, Verdicts
+from cvdata.kernels.graph import F32, I32, I64, Neighbors
 from cvdata.kernels.registration import View
 from cvdata.kernels.verification import VerifyOptions, verify
 from cvdata.stages.thumbs import gray_thumbs
 
 Bools = npt.NDArray[np.bool_]
+KEPT_VIEWS = 1024
+"""Images whose pyramids a task keeps, about half a megabyte each; their thumbs are all kept."""
 
 
 @dataclass(frozen=True)
@@ -27,7 +31,8 @@ class Component:
 
     `rows` are the global row numbers, `records` what is needed to fetch them, `rank` the place of
     each in the keep order, `pixels` equal numbers for equal pixels, `split` equal for equal splits
-    (-1: none), `settled` by method the local row of an old keeper, -1 for what needs a decision.
+    (-1: none), `settled` by method the local row of an old keeper, -1 for what needs a decision,
+    and the distance to it; `known` what earlier runs saw of pairs of these rows.
     """
 
     rows: I64
@@ -35,14 +40,15 @@ class Component:
     rank: I64
     pixels: I64
     split: I64
-    settled: Mapping[str, I64]
+    settled: Mapping[str, tuple[I64, F32]]
     neighbors: Mapping[str, Neighbors]
     radii: Mapping[str, float]
+    known: Verdicts
 
 
 @dataclass(frozen=True)
 class Grouped:
-    """The groups of one `Component` by method, and the verdicts: global row numbers."""
+    """The groups of one `Component` by method, and the new verdicts: global row numbers."""
 
     rows: I64
     keeper: dict[str, I64]
@@ -51,7 +57,6 @@ class Grouped:
     pair_b: I64
     is_copy: Bools
     n_unread: int = 0
-    n_unresolved: int = 0
 
 
 @dataclass(frozen=True)
@@ -74,32 +79,58 @@ class PairVerdicts:
     n_unread: int
 
 
-@dataclass
 class _Looker:
-    """Verdicts on pairs of rows, each pair looked at once."""
+    """Verdicts on pairs of rows, each pair looked at once; None of `thumbs` cannot be read now."""
 
-    pixels: I64
-    views: list[View | None]
-    options: VerifyOptions
-    is_looking: bool
-    verdicts: dict[tuple[int, int], bool] = field(default_factory=dict)
+    def __init__(
+        self,
+        pixels: I64,
+        thumbs: Sequence[npt.NDArray[np.uint8] | None] | None,
+        options: VerifyOptions,
+        known: Verdicts,
+    ) -> None:
+        self.pixels, self.thumbs, self.options, self.known = pixels, thumbs, options, known
+        self.found: dict[tuple[int, int], bool] = {}
+        self._views: OrderedDict[int, View] = OrderedDict()
 
     def __call__(self, left: I32, right: I32) -> Bools:
-        return np.array([self.one(int(a), int(b)) for a, b in zip(left, right, strict=True)], bool)
+        """Whether each pair is a copy; every pair is, where there are no thumbs to look at."""
+        if self.thumbs is None:
+            return np.ones(len(left), bool)
+        told = self.known.at(left, right)
+        for i in np.flatnonzero(told == UNASKED):
+            told[i] = self._one(int(left[i]), int(right[i]))
+        return np.asarray(told == ACCEPTED)
 
-    def one(self, a: int, b: int) -> bool:
-        """Whether the two are copies. What cannot be read now stays unmerged."""
-        if not self.is_looking:
-            return True
+    def _one(self, a: int, b: int) -> bool:
         key = (min(a, b), max(a, b))
-        if key not in self.verdicts:
-            first, second = self.views[key[0]], self.views[key[1]]
-            same = bool(self.pixels[a] == self.pixels[b] >= 0)
-            seen = first is not None and second is not None
-            self.verdicts[key] = same or (
-                seen and verify(first, second, self.options).is_copy  # type: ignore[arg-type]
-            )
-        return self.verdicts[key]
+        if key not in self.found:
+            is_same = bool(self.pixels[a] == self.pixels[b] >= 0)
+            self.found[key] = is_same or self._looked(*key)
+        return self.found[key]
+
+    def _looked(self, a: int, b: int) -> bool:
+        """What cannot be read now stays unmerged."""
+        first, second = self._view(a), self._view(b)
+        return (
+            first is not None and second is not None and verify(first, second, self.options).is_copy
+        )
+
+    def _view(self, row: int) -> View | None:
+        thumb = None if self.thumbs is None else self.thumbs[row]
+        if thumb is None:
+            return None
+        if row not in self._views:
+            self._views[row] = View(thumb)
+            if len(self._views) > KEPT_VIEWS:
+                self._views.popitem(last=False)
+        self._views.move_to_end(row)
+        return self._views[row]
+
+    @property
+    def n_unread(self) -> int:
+        """Images that could not be read."""
+        return sum(thumb is None for thumb in self.thumbs or ())
 
 
 @dataclass(frozen=True)
@@ -110,30 +141,30 @@ class VerifyComponents:
     is_looking: bool = True
 
     def __call__(self, part: Component) -> Grouped:
-        """Stars of verified pairs by method and for `any`; cross-split pairs are verified too."""
-        thumbs = list(gray_thumbs(part.records)) if self.is_looking else [None] * len(part.rows)
-        views = [None if thumb is None else View(thumb) for thumb in thumbs]
-        look = _Looker(part.pixels, views, self.options, self.is_looking)
+        """Stars of verified pairs by method and for `any`.
+
+        Pairs across splits, and pairs between groups, are looked at too: leaks and bridges are
+        told of pairs that stand.
+        """
+        thumbs = list(gray_thumbs(part.records)) if self.is_looking else None
+        look = _Looker(part.pixels, thumbs, self.options, part.known)
         plain = {name: expanded(found) for name, found in part.neighbors.items()}
         methods = [(plain[name], part.radii[name]) for name in plain]
         copies = Neighbors.of_rows(len(part.rows), [], [], [])
         plain["any"] = joined(copies, methods)
         keeper: dict[str, I64] = {}
         distance: dict[str, npt.NDArray[np.float32]] = {}
-        n_unresolved = 0
         for name, neighbors in plain.items():
-            stars, n_open = _cover(neighbors, part, part.settled[name], look)
+            stars = _cover(neighbors, part, part.settled[name], look)
             keeper[name], distance[name] = part.rows[stars.keeper], stars.distance
-            n_unresolved += n_open
-        crossing = plain["any"]
-        across = part.split[crossing.a] != part.split[crossing.b]
-        across &= (part.split[crossing.a] >= 0) & (part.split[crossing.b] >= 0)
-        look(crossing.a[across], crossing.b[across])
-        pairs = np.array(sorted(look.verdicts), np.int64).reshape(-1, 2)
-        verdicts = np.array([look.verdicts[a, b] for a, b in pairs.tolist()], bool)
-        a, b = part.rows[pairs[:, 0]], part.rows[pairs[:, 1]]
-        n_unread = sum(view is None for view in views) if self.is_looking else 0
-        return Grouped(part.rows, keeper, distance, a, b, verdicts, n_unread, n_unresolved)
+            a, b = neighbors.a, neighbors.b
+            apart = stars.keeper[a] != stars.keeper[b]
+            apart |= (part.split[a] != part.split[b]) & (part.split[a] >= 0) & (part.split[b] >= 0)
+            look(a[apart], b[apart])
+        pairs = np.array(sorted(look.found), np.int64).reshape(-1, 2)
+        verdicts = np.array([look.found[a, b] for a, b in pairs.tolist()], bool)
+        first, second = part.rows[pairs[:, 0]], part.rows[pairs[:, 1]]
+        return Grouped(part.rows, keeper, distance, first, second, verdicts, look.n_unread)
 
 
 @dataclass(frozen=True)
@@ -144,15 +175,15 @@ class VerifyPairs:
 
     def __call__(self, part: Pairs) -> PairVerdicts:
         """A verdict for every pair; what cannot be read now is no copy."""
-        thumbs = list(gray_thumbs(part.records))
-        views = [None if thumb is None else View(thumb) for thumb in thumbs]
-        look = _Looker(part.pixels, views, self.options, is_looking=True)
+        none = Verdicts.of(len(part.records), [], [], [])
+        look = _Looker(part.pixels, list(gray_thumbs(part.records)), self.options, none)
         is_copy = look(part.a.astype(np.int32), part.b.astype(np.int32))
-        return PairVerdicts(part.at, is_copy, sum(view is None for view in views))
+        return PairVerdicts(part.at, is_copy, look.n_unread)
 
 
-def _cover(neighbors: Neighbors, part: Component, settled: I64, look: _Looker) -> tuple[Stars, int]:
+def _cover(neighbors: Neighbors, part: Component, before: tuple[I64, F32], look: _Looker) -> Stars:
     """The verified cover in keep order, old keepers first; what was settled stays."""
+    settled, distance = before
     is_old = settled == np.arange(len(part.rows))
     is_open = (settled < 0) | is_old
     kept = is_open[neighbors.a] & is_open[neighbors.b]
@@ -161,6 +192,5 @@ def _cover(neighbors: Neighbors, part: Component, settled: I64, look: _Looker) -
     )
     order = np.lexsort((part.rank, ~is_old))
     found = star_verified(among, order, look)
-    closed = ~is_open
-    keeper = np.where(closed, settled, found.stars.keeper).astype(np.int32)
-    return Stars(keeper, found.stars.distance), found.n_unresolved
+    keeper = np.where(~is_open, settled, found.keeper).astype(np.int32)
+    return Stars(keeper, np.where(is_open, found.distance, distance).astype(np.float32))

@@ -96,7 +96,7 @@ def test_every_group_has_one_keeper_and_all_lie_within_the_radius(
         mine, best = words[row["image_id"]], words[keepers[row["group_id"]]]
         bits = (int.from_bytes(mine, "big") ^ int.from_bytes(best, "big")).bit_count()
         assert bits == row["distance"]
-        assert bits <= 6
+        assert bits <= 8
 
 
 def test_leaks_are_planted_ones_and_conflicts_wrong_labels(found: tuple[Path, Truth]) -> None:
@@ -135,10 +135,10 @@ def test_another_method_is_asked_of_old_images_too(
 
 
 @pytest.mark.usefixtures("ray_up")
-def test_ray_finds_the_same(found: tuple[Path, Truth], tmp_path: Path) -> None:
+def test_ray_and_a_shuffle_find_the_same(found: tuple[Path, Truth], tmp_path: Path) -> None:
     folder, _ = found
     shutil.copytree(folder / "w", tmp_path / "w")
-    flags = ("--workers", "2", "--fresh")
+    flags = ("--workers", "2", "--fresh", "--search", "shuffle")
     assert cvdata("dedup", "--workspace", tmp_path / "w", *flags, engine="ray") == 0
     for name in TABLES:
         a, b = (Workspace(str(f)).read(name) for f in (folder / "w", tmp_path / "w"))

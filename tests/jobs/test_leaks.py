@@ -246,3 +246,20 @@ def test_vectors_and_digests_against_brute_force(seed: int, n: int, m: int) -> N
         if x is not None and x == y
     ]
     assert list(zip(same.a.tolist(), same.b.tolist(), strict=True)) == expected
+
+
+def test_a_folder_serves_as_well_as_a_workspace(two: tuple[Path, Truth], tmp_path: Path) -> None:
+    """The same pairs; a second run reads nothing of the folder again."""
+    folder, _ = two
+    shutil.copytree(folder / "alone", tmp_path / "mine")
+    against = ("--against", folder / "benchmark_photos")
+    assert cvdata("dedup", "--workspace", tmp_path / "mine", *against) == 0
+    rows = Workspace(str(tmp_path / "mine")).read("leaks").to_pylist()
+    outside = [r for r in rows if r["split_b"] == "benchmark_photos"]
+    (beside,) = (tmp_path / "mine.against").iterdir()
+    mine, theirs = _names(tmp_path / "mine"), _names(beside)
+    found = {(mine[r["id_a"]], theirs[r["id_b"]]) for r in outside if r["method"] == "any"}
+    assert found == set(_external(folder))
+    before = Workspace(str(beside)).head.seq, Workspace(str(tmp_path / "mine")).head.seq
+    assert cvdata("dedup", "--workspace", tmp_path / "mine", *against) == 0
+    assert (Workspace(str(beside)).head.seq, Workspace(str(tmp_path / "mine")).head.seq) == before
