@@ -22,11 +22,12 @@ MADE_BY = {
     "leaks": "dedup",
     "pairs": "dedup",
     "outliers": "outliers",
-    "label_issues": "outliers",
+    "label_issues": "labels",
 }
 """The tables that rules are about, and the job that writes each."""
 
-_DERIVED = ("issues", "duplicates", "leaks", "outliers", "label_issues")
+_OF_MEASURES = ("issues", "duplicates", "leaks")
+_DERIVED = (*_OF_MEASURES, "outliers", "label_issues")
 
 
 @dataclass(frozen=True)
@@ -63,24 +64,22 @@ def inputs_of(workspace: Workspace) -> Inputs:
 
 
 def is_stale(workspace: Workspace, name: str) -> bool:
-    """Whether records or measures have changed since the table was computed.
+    """Whether images were ingested (or, for what rests on measures alone, scanned) since.
 
-    What it was computed from says so where it kept the digest of these; else the commit that it
-    names; where `gc` took that commit, nobody can tell, and it counts as stale.
+    Issues, copies and leaks keep a digest of records and measures. The others read what their
+    options named: they are held to the records of the commit that they were computed from; where
+    `gc` took that commit they pass, and rows of images that changed since are not used anyway.
     """
     head = workspace.head
-    now = origin(head)["inputs"]
     meta = head.tables[name].meta
-    if meta.get("inputs") == now:
-        return False
-    seq = meta.get("computed_from")
-    if not isinstance(seq, int):
-        return True
+    if name in _OF_MEASURES:
+        return bool(meta.get("inputs") != origin(head)["inputs"])
     try:
-        then = workspace.log.read(seq)
+        then = workspace.log.read(int(meta.get("computed_from", head.seq)))
     except WorkspaceError:
-        return True
-    return "records" not in then.tables or origin(then)["inputs"] != now
+        return False
+    known = then.tables.get("records")
+    return known is None or known.parts != head.tables["records"].parts
 
 
 def refuse_stale(inputs: Inputs, url: str) -> None:
