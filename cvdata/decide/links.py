@@ -99,7 +99,8 @@ def _sides(
     """(row, split it leaks into, whether it is the one to drop, whether the other is there)."""
     a, b, name = leak
     if name:
-        return [(a, name, True, True)]
+        # what is measured elsewhere must not be trained on; to evaluate on it here too is no harm
+        return [(a, name, not rule.is_protected(links.split[a]), True)]
     split_a, split_b = links.split[a], links.split[b]
     if split_a is None or split_b is None or split_a == split_b:
         return []

@@ -42,8 +42,12 @@ class LeakRule(Frozen):
     method: str = "any"
     """Which pairs: any, exact_sha256, exact_pixels, perceptual, dihedral, semantic."""
     protect: list[str] = Field(["test", "val", "valid", "validation", "dev"])
-    """Splits to keep whole, the most precious first; then all others, and train last. Evaluation
-    sets of other workspaces come before all."""
+    """Splits to keep whole, the most precious first; then all others, and train last. Copies of
+    evaluation sets of other workspaces drop from the splits that are not named."""
+
+    def is_protected(self, split: str | None) -> bool:
+        """Whether the split is one that is evaluated on."""
+        return split in self.protect
 
     def rank(self, split: str | None) -> int:
         """Place of a split, 0 is the most precious; equal places lose nothing to each other."""
