@@ -16,6 +16,7 @@ JOBS = {
     "infer": "a model over each image -> embeddings or predictions",
     "eda": "measures -> issues and summary, in seconds",
     "dedup": "measures -> exact, perceptual and semantic copies, groups, leaks",
+    "explore": "embeddings -> clusters to look at; what SemDeDup would drop",
     "calibrate": "planted copies of your own images -> the cosine that tells a copy",
     "decide": "tables -> selection: what stays, its weight, every reason; nothing is deleted",
     "index": "embeddings -> a FAISS index with its measured recall, changed in place",

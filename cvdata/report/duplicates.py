@@ -6,7 +6,7 @@ from typing import Any
 
 from cvdata.report.charts import bars, spans
 from cvdata.report.display import Cell, DataTable, count, csv_text, heading, plural, share
-from cvdata.report.inputs import DuplicateFacts, MethodFacts, ReportInput
+from cvdata.report.inputs import DuplicateFacts, LookFacts, MethodFacts, ReportInput
 from cvdata.report.plot import Plot
 from cvdata.report.section import Section, fill
 from cvdata.report.sets import (
@@ -50,6 +50,8 @@ def duplicates(data: ReportInput) -> list[Section]:
         looked=_looked(facts),
         chaining=_chaining(facts, total),
         table=_table(facts),
+        trust=_trust(facts.look),
+        edits=_edits(facts.look),
         plots=_plots(facts, total),
         sets=shown,
         without=without_picture(shown),
@@ -116,6 +118,29 @@ def _chaining(facts: DuplicateFacts, total: MethodFacts) -> str:
         f"been followed from image to image, {reach}{plural(total.n_bridges, 'pair')} would have "
         "tied together what is kept apart here."
     )
+
+
+def _trust(look: LookFacts | None) -> str:
+    """How far the second look can be trusted, in a sentence."""
+    if look is None:
+        return ""
+    text = (
+        f"How far to trust it: of {plural(look.n_copies, 'planted copy', 'planted copies')}, "
+        f"images of this dataset edited on purpose, the second look accepted "
+        f"{share(look.n_accepted, look.n_copies)}; of "
+        f"{plural(look.n_unrelated, 'candidate pair')} of different images it took "
+        f"{count(look.n_wrong)} for copies"
+    )
+    return text + ("." if look.precision is None else f": precision {share(look.precision, 1)}.")
+
+
+def _edits(look: LookFacts | None) -> DataTable | None:
+    """The recall of the second look by edit, the worst first."""
+    if look is None:
+        return None
+    ranked = sorted(look.edits.items(), key=lambda item: (item[1], item[0]))
+    rows = tuple((heading(edit), share(recall, 1)) for edit, recall in ranked)
+    return DataTable(("planted edit", "accepted"), rows)
 
 
 def _table(facts: DuplicateFacts) -> DataTable:

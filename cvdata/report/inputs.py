@@ -92,6 +92,23 @@ class MethodFacts:
 
 
 @dataclass(frozen=True)
+class LookFacts:
+    """What the second look made of planted copies: copies of the workspace's own images, edited.
+
+    Of `n_copies` it accepted `n_accepted`, of `n_unrelated` candidate pairs of different images
+    `n_wrong`; `precision` is the share of true copies among what it accepts, None where that is
+    nothing. `edits` has the recall by edit.
+    """
+
+    n_copies: int
+    n_accepted: int
+    n_unrelated: int
+    n_wrong: int
+    precision: float | None
+    edits: Mapping[str, float] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
 class DuplicateFacts:
     """What the dedup job found: counts of everything, rows of some of it.
 
@@ -99,7 +116,7 @@ class DuplicateFacts:
     with a copy in another split, by split; `leak_counts` are pairs by (split, split). `groups`
     (GROUP_ROWS, largest group first), `leaks` (LEAKS) and `conflicts` (CONFLICT_ROWS) are in the
     order of the page. `conflict_counts` are groups by kind. All are of `any` method. `is_current`
-    is False where images were ingested or scanned since.
+    is False where images were ingested or scanned since. `look` is None where nobody calibrated.
     """
 
     methods: tuple[MethodFacts, ...]
@@ -117,6 +134,7 @@ class DuplicateFacts:
     n_conflicting: int = 0
     conflicts: pa.Table = field(default_factory=CONFLICT_ROWS.empty_table)
     is_current: bool = True
+    look: LookFacts | None = None
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,14 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.report.inputs import CONFLICT_ROWS, GROUP_ROWS, DuplicateFacts, MethodFacts
+from cvdata.duplicates.thresholds import CALIBRATION
+from cvdata.report.inputs import (
+    CONFLICT_ROWS,
+    GROUP_ROWS,
+    DuplicateFacts,
+    LookFacts,
+    MethodFacts,
+)
 from cvdata.report.sets import METHODS, TILES
 from cvdata.runs.eda import origin
 from cvdata.schema import CONFLICTS, DUPLICATES, LEAKS, PAIRS
@@ -47,6 +54,24 @@ def gather_duplicates(workspace: Workspace) -> DuplicateFacts | None:
         n_conflicting=n_conflicting,
         conflicts=conflicts,
         is_current=head.tables["duplicates"].meta.get("inputs") == origin(head)["inputs"],
+        look=_look(workspace),
+    )
+
+
+def _look(workspace: Workspace) -> LookFacts | None:
+    """The second look on planted copies, as it was calibrated last."""
+    if CALIBRATION not in workspace.head.artifacts:
+        return None
+    held = json.loads(workspace.artifact(CALIBRATION))
+    entry = held["models"][held["latest"]]
+    look = entry["verification"]
+    return LookFacts(
+        look["n_copies"],
+        look["n_accepted"],
+        look["n_unrelated"],
+        look["n_wrong"],
+        look["precision"],
+        {edit: facts["recall_looked"] for edit, facts in entry["edits"].items()},
     )
 
 
