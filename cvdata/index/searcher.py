@@ -11,6 +11,8 @@ from cvdata.kernels.neighbors import F32, I64, pair_cosines
 
 _GRAPH_EFFORTS = tuple(2**i for i in range(4, 12))
 _RANGE_START = 64
+BLOCK_FLOATS = 1 << 24
+"""Numbers of the vectors that are read again at once, to score them exactly."""
 
 
 @dataclass(frozen=True)
@@ -73,35 +75,38 @@ class Searcher:
         codes stand for.
         """
         k = min(k, self.n)
-        if k == 0 or not len(queries):
+        if not k or not len(queries):
             return Nearest.none(len(queries))
+        step = max(1, BLOCK_FLOATS // ((k + SPARE) * int(self.index.d)))
+        found = [
+            self._search(np.ascontiguousarray(queries[start : start + step]), k)
+            for start in range(0, len(queries), step)
+        ]
+        return Nearest(
+            np.concatenate([one.scores for one in found]),
+            np.concatenate([one.rows for one in found]),
+        )
+
+    def _search(self, queries: F32, k: int) -> Nearest:
         asked = k
         while True:
             asked = min(self.n, asked + SPARE)
-            scores, rows = self.index.search(np.ascontiguousarray(queries, np.float32), asked)
+            if self.is_exact:
+                scores, rows, vectors = self.index.search_and_reconstruct(queries, asked)
+            else:
+                scores, rows = self.index.search(queries, asked)
             # A tie across the cut would let the order of storage decide who is in.
             last = np.where(rows[:, -1] < 0, -np.inf, scores[:, -1])
-            is_cut = last >= scores[:, k - 1] - 1e-6
-            if asked == self.n or not is_cut.any():
+            if asked == self.n or not (last >= scores[:, k - 1] - 1e-6).any():
                 break
             asked *= 2
         found = scores.astype(np.float64)
-        found[rows < 0] = -np.inf
         if self.is_exact:
-            found = self._rescored(queries, rows)
+            asking = np.repeat(np.arange(len(queries)), asked)
+            flat = vectors.reshape(-1, vectors.shape[-1])
+            found = pair_cosines(queries, flat, asking, np.arange(len(flat))).reshape(rows.shape)
+        found[rows < 0] = -np.inf
         return Nearest(found, rows).best(k)
-
-    def _rescored(self, queries: F32, rows: I64) -> Any:
-        ivf = lists_of(self.index)
-        if ivf is not None and ivf.direct_map.no():
-            ivf.make_direct_map()
-        asking, at = np.nonzero(rows >= 0)
-        scores = np.full(rows.shape, -np.inf)
-        for start in range(0, len(asking), 65_536):
-            q, c = asking[start : start + 65_536], at[start : start + 65_536]
-            vectors = self.index.reconstruct_batch(rows[q, c])
-            scores[q, c] = pair_cosines(queries, vectors, q, np.arange(len(q)))
-        return scores
 
     def within(self, queries: F32, threshold: float, most: int = 65_536) -> tuple[I64, I64]:
         """(query, row) of what the index finds with a score of at least `threshold`.
