@@ -11,18 +11,21 @@ import os
 import secrets
 import shutil
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from cvdata.errors import ConfigError, StorageError
+from cvdata.retry import Retry
 
+T = TypeVar("T")
 TEMP_PREFIX = ".tmp-"
+RETRY = Retry()
 
 
 @dataclass(frozen=True)
@@ -60,21 +63,30 @@ class Store:
 
     def get(self, relative: str) -> bytes:
         """The bytes of a file; `FileNotFoundError` where there is none."""
-        with _world(f"reading {relative}"):
-            data: bytes = self.fs.cat_file(self.path(relative))
-            return data
+        path = self.path(relative)
+        data: bytes = self._asked(f"reading {relative}", lambda: self.fs.cat_file(path))
+        return data
+
+    def _asked(self, doing: str, action: Callable[[], T]) -> T:
+        """`action()`; on a store in the net again after a fault, with backoff and jitter."""
+        with _world(doing):
+            return action() if self.is_local else RETRY.call(doing, action)
 
     def exists(self, relative: str) -> bool:
         """Whether the file is there."""
-        with _world(f"looking for {relative}"):
-            return bool(self.fs.exists(self.path(relative)))
+        path = self.path(relative)
+        return bool(self._asked(f"looking for {relative}", lambda: self.fs.exists(path)))
 
     def put_new(self, relative: str, data: bytes) -> bool:
-        """Write the whole file if the name is free; False, and no change, if it is taken."""
-        with _world(f"writing {relative}"):
-            if self.is_local:
-                return _put_local(Path(self.path(relative)), data)
-            return self._put_remote(self.path(relative), data)
+        """Write the whole file if the name is free; False, and no change, if it is taken.
+
+        On a store in the net also False where it was written but the answer was lost: names are
+        digests of what they hold, and a commit knows its own run id.
+        """
+        path = self.path(relative)
+        if self.is_local:
+            return self._asked(f"writing {relative}", lambda: _put_local(Path(path), data))
+        return self._asked(f"writing {relative}", lambda: self._put_remote(path, data))
 
     def _put_remote(self, path: str, data: bytes) -> bool:
         if self.single_writer:
@@ -90,25 +102,31 @@ class Store:
 
     def put_file(self, relative: str, source: Path) -> bool:
         """`put_new` of what the local file `source` holds, never whole in memory."""
-        with _world(f"writing {relative}"):
-            path = self.path(relative)
-            if self.is_local:
-                return _put_local(Path(path), source)
-            if self.single_writer:
-                if self.fs.exists(path):
-                    return False
-                self.fs.put_file(str(source), path)
-                return True
-            try:
-                self.fs.put_file(str(source), path, mode="create")
-            except FileExistsError:
+        path = self.path(relative)
+        if self.is_local:
+            return self._asked(f"writing {relative}", lambda: _put_local(Path(path), source))
+        return self._asked(f"writing {relative}", lambda: self._put_remote_file(path, source))
+
+    def _put_remote_file(self, path: str, source: Path) -> bool:
+        if self.single_writer:
+            if self.fs.exists(path):
                 return False
+            self.fs.put_file(str(source), path)
             return True
+        try:
+            self.fs.put_file(str(source), path, mode="create")
+        except FileExistsError:
+            return False
+        return True
 
     def sha256(self, relative: str) -> str:
         """Hex sha256 of a file, read block by block."""
-        with _world(f"reading {relative}"), self.fs.open(self.path(relative), "rb") as file:
-            return hashlib.file_digest(file, "sha256").hexdigest()
+
+        def read() -> str:
+            with self.fs.open(self.path(relative), "rb") as file:
+                return hashlib.file_digest(file, "sha256").hexdigest()
+
+        return self._asked(f"reading {relative}", read)
 
     @contextmanager
     def local_copy(self, relative: str) -> Iterator[Path]:
@@ -118,16 +136,17 @@ class Store:
             return
         with tempfile.TemporaryDirectory(prefix="cvdata-") as folder:
             copy = Path(folder) / "copy"
-            with _world(f"reading {relative}"):
-                self.fs.get_file(self.path(relative), str(copy))
+            path = self.path(relative)
+            self._asked(f"reading {relative}", lambda: self.fs.get_file(path, str(copy)))
             yield copy
 
     def put(self, relative: str, data: bytes) -> None:
         """Write or replace the file: for views that can be made again, never for parts."""
+        if not self.is_local:
+            full = self.path(relative)
+            self._asked(f"writing {relative}", lambda: self.fs.pipe_file(full, data))
+            return
         with _world(f"writing {relative}"):
-            if not self.is_local:
-                self.fs.pipe_file(self.path(relative), data)
-                return
             path = Path(self.path(relative))
             path.parent.mkdir(parents=True, exist_ok=True)
             temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
@@ -139,15 +158,19 @@ class Store:
 
     def delete(self, relative: str) -> None:
         """Remove the file; nothing happens where there is none."""
-        with _world(f"deleting {relative}"), suppress(FileNotFoundError):
-            self.fs.rm_file(self.path(relative))
+        path = self.path(relative)
+        with suppress(FileNotFoundError):
+            self._asked(f"deleting {relative}", lambda: self.fs.rm_file(path))
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """Every finished file below `prefix`, sorted by path."""
-        with _world(f"listing {prefix or self.url}"):
-            base = self.path(prefix) if prefix else self.root
+        base = self.path(prefix) if prefix else self.root
+
+        def find() -> dict[str, Any]:
             self.fs.invalidate_cache(base)
-            found = self.fs.find(base, detail=True) if self.fs.exists(base) else {}
+            return dict(self.fs.find(base, detail=True)) if self.fs.exists(base) else {}
+
+        found = self._asked(f"listing {prefix or self.url}", find)
         for full in sorted(found):
             relative = full[len(self.root) :].lstrip("/")
             if not relative.rsplit("/", 1)[-1].startswith(TEMP_PREFIX):
@@ -169,13 +192,15 @@ class Store:
             return
         name = f"_probe/{secrets.token_hex(8)}"
         try:
-            first, second = self.put_new(name, b"1"), self.put_new(name, b"2")
+            self.put_new(name, b"1")
+            second = self.put_new(name, b"2")
             kept = self.get(name)
         except (TypeError, ValueError, NotImplementedError) as error:
             raise ConfigError(_NOT_EXCLUSIVE.format(url=self.url)) from error
         finally:
             self.delete(name)
-        if not first or second or kept != b"1":
+        # The first may say False where the answer to it was lost; the content tells.
+        if second or kept != b"1":
             raise ConfigError(_NOT_EXCLUSIVE.format(url=self.url))
 
 

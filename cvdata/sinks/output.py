@@ -16,7 +16,8 @@ from fsspec.implementations.local import LocalFileSystem
 
 from cvdata.errors import StorageError
 from cvdata.sinks.behind import BehindFile, RawFile, Written, write_whole
-from cvdata.sources.retry import Retry, world
+from cvdata.retry import Retry
+from cvdata.sources.threads import world
 
 TEMP_PREFIX = ".tmp-"
 _LOCAL_THREADS, _REMOTE_THREADS = 2, 16

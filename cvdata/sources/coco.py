@@ -21,7 +21,7 @@ from cvdata.sources.folder import is_image_name
 from cvdata.sources.listing import Entry
 from cvdata.sources.place import Place
 from cvdata.sources.record import Record, tables_of, unique
-from cvdata.sources.retry import ordered_map
+from cvdata.sources.threads import ordered_map
 
 _HEAD_BYTES = 64 * 1024
 _SECTION = re.compile(rb'"(images|annotations|categories)"\s*:\s*\[')

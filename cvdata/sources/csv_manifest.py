@@ -23,7 +23,7 @@ from cvdata.sources.manifest import (
 )
 from cvdata.sources.place import Place
 from cvdata.sources.references import References
-from cvdata.sources.retry import world
+from cvdata.sources.threads import world
 
 _FIELD_BYTES = 16 * 1024 * 1024
 

@@ -7,11 +7,11 @@ from typing import NamedTuple
 import pyarrow as pa
 
 from cvdata.errors import ErrorCode, ImageError
+from cvdata.retry import Retry
 from cvdata.sources.ahead import Fetched, ReadAhead, attempt
 from cvdata.sources.read_local import OpenFile
 from cvdata.sources.read_parquet import ParquetReader
 from cvdata.sources.read_remote import RemoteReader
-from cvdata.sources.retry import Retry
 from cvdata.sources.uris import SCHEMES, ParquetRow, scheme_of
 
 MAX_BYTES = 256 * 1024 * 1024

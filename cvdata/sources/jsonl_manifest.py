@@ -22,7 +22,7 @@ from cvdata.sources.manifest import (
 )
 from cvdata.sources.place import Place
 from cvdata.sources.references import References
-from cvdata.sources.retry import world
+from cvdata.sources.threads import world
 
 _LINE_BYTES = 64 * 1024 * 1024
 _LOOKED_AT = 100

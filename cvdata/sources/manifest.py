@@ -15,7 +15,7 @@ from cvdata.sources.boxes import box_problem, box_warning
 from cvdata.sources.ordering import sort_tables
 from cvdata.sources.record import Box, Record, tables_of, unique
 from cvdata.sources.references import References
-from cvdata.sources.retry import ordered_map
+from cvdata.sources.threads import ordered_map
 
 URI_COLUMNS = (
     "uri", "path", "file_name", "filename", "file", "filepath", "image_path", "image_uri",

@@ -10,10 +10,10 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata.errors import ConfigError
+from cvdata.retry import Retry
 from cvdata.sources.listing import Entry, Lister, revision_of, walk
 from cvdata.sources.local import LocalLister
 from cvdata.sources.remote import RemoteLister, remote_revision
-from cvdata.sources.retry import Retry
 from cvdata.sources.uris import (
     SCHEMES,
     check_scheme,

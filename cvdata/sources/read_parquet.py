@@ -8,10 +8,10 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from cvdata.errors import ErrorCode, ImageError
+from cvdata.retry import Retry
 from cvdata.sources.parquet_file import BadParquet, decoding, open_parquet
 from cvdata.sources.read_local import OpenFile
 from cvdata.sources.remote import remote_revision
-from cvdata.sources.retry import Retry
 from cvdata.sources.uris import ParquetRow, filesystem, scheme_of
 
 _BATCH_ROWS = 32

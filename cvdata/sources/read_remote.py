@@ -5,8 +5,8 @@ from threading import Lock
 from typing import Any
 
 from cvdata.errors import ErrorCode, ImageError
+from cvdata.retry import Retry
 from cvdata.sources.remote import remote_revision
-from cvdata.sources.retry import Retry
 from cvdata.sources.uris import filesystem
 
 _REMEMBERED = 64

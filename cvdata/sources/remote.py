@@ -6,8 +6,8 @@ from datetime import UTC, datetime
 from typing import Any
 
 from cvdata.errors import ErrorCode
+from cvdata.retry import Retry
 from cvdata.sources.listing import Entry, Listed
-from cvdata.sources.retry import Retry
 
 _TAGS = ("ETag", "etag", "md5", "md5Hash", "version", "generation")
 _TIMES = ("mtime", "LastModified", "last_modified", "updated", "modified", "created")

@@ -32,7 +32,7 @@ from cvdata.sources.listing import Entry, display, extension, stem
 from cvdata.sources.manifest import compact
 from cvdata.sources.place import Place
 from cvdata.sources.record import tables_of
-from cvdata.sources.retry import ordered_map
+from cvdata.sources.threads import ordered_map
 
 _FLAGS = ("difficult", "truncated", "occluded", "pose")
 

@@ -18,8 +18,8 @@ from cvdata.sources.listing import Entry, display, extension
 from cvdata.sources.manifest import boxes_of, compact, scalar
 from cvdata.sources.place import Place
 from cvdata.sources.record import Record, denied, tables_of, unique
-from cvdata.sources.retry import ordered_map
 from cvdata.sources.tar_index import BrokenTar, Member, members
+from cvdata.sources.threads import ordered_map
 
 COMPRESSED = (b".tar.gz", b".tgz", b".tar.bz2", b".tar.xz", b".tar.zst")
 _MAGICS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}

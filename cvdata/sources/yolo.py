@@ -26,7 +26,7 @@ from cvdata.sources.headers import Stored
 from cvdata.sources.listing import Entry, display, stem
 from cvdata.sources.place import Place
 from cvdata.sources.record import tables_of
-from cvdata.sources.retry import ordered_map
+from cvdata.sources.threads import ordered_map
 from cvdata.sources.voc import to_float
 
 CONFIG_NAMES = ("data.yaml", "data.yml", "config.yaml", "config.yml", "dataset.yaml")

@@ -14,9 +14,9 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cvdata.errors import ErrorCode, ImageError, StorageError
+from cvdata.retry import Retry
 from cvdata.schema import RECORDS
 from cvdata.sources import Fetcher, open_source
-from cvdata.sources.retry import Retry
 from cvdata.sources.uris import SCHEMES
 
 from .trees import QUICK, fetch, records, tar_of, write, write_memory

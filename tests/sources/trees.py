@@ -12,9 +12,9 @@ import fsspec
 import pyarrow as pa
 from PIL import Image
 
+from cvdata.retry import Retry
 from cvdata.schema import RECORDS, image_id
 from cvdata.sources import Fetcher, Source, open_source
-from cvdata.sources.retry import Retry
 
 QUICK = Retry(attempts=3, base_seconds=0.001, cap_seconds=0.002)
 
