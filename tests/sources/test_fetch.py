@@ -289,8 +289,8 @@ def test_a_fetcher_travels_to_a_worker(tmp_path: Path) -> None:
 
 def test_backoff_grows_and_is_capped(monkeypatch: pytest.MonkeyPatch) -> None:
     waits: list[float] = []
-    monkeypatch.setattr("cvdata.sources.retry.time.sleep", waits.append)
-    monkeypatch.setattr("cvdata.sources.retry.random.uniform", lambda low, high: high)
+    monkeypatch.setattr("cvdata.retry.time.sleep", waits.append)
+    monkeypatch.setattr("cvdata.retry.random.uniform", lambda low, high: high)
 
     def fails() -> None:
         raise TimeoutError("slow")
