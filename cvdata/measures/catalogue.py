@@ -16,6 +16,7 @@ from cvdata.measures.exposure import Exposure, Information
 from cvdata.measures.file import File
 from cvdata.measures.geometry import Geometry, PixelDigest
 from cvdata.measures.hashes import AHash, ColorHash, DHash, PHash, PHashDihedral, WHash
+from cvdata.measures.quality import Brisque, Piqe
 from cvdata.measures.sharpness import Blur, Noise, Sharpness
 from cvdata.measures.texture import Border, Hog, Texture
 
@@ -38,10 +39,12 @@ MEASURES: tuple[type[Measure], ...] = (
     WHash,
     ColorHash,
     Hog,
+    Brisque,
+    Piqe,
 )
 """All that ship with cvdata; add a class here and it has a column, a docs row and the law tests."""
 
-_ON_REQUEST = frozenset({"whash", "colorhash", "hog"})
+_ON_REQUEST = frozenset({"whash", "colorhash", "hog", "brisque", "piqe"})
 
 DEFAULT_MEASURES: tuple[str, ...] = tuple(m.name for m in MEASURES if m.name not in _ON_REQUEST)
 """Names of the default set: all but those slow ones that are asked for by name."""

@@ -51,9 +51,13 @@ FINGERPRINTS = {
     "whash": "ae51e2f258b562dc",
     "colorhash": "041e85cb6f3a3b42",
     "hog": "a9d961b2d47f8df8",
+    "brisque": "ff326ee59a58efaa",
+    "piqe": "bc9f7e99ca525e83",
 }
 
 VALUES = {
+    "brisque": ("brisque", 106.89552296117185),
+    "piqe": ("piqe", 84.5028862327449),
     "brightness_p5": ("exposure", 0.15447303921568628),
     "brightness_p99": ("exposure", 0.8944852941176471),
     "brightness_mean": ("exposure", 0.4684911052673384),

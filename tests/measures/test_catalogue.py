@@ -73,10 +73,10 @@ def image() -> Image:
     return Image(b"", Header("PNG", "RGB", 20, 20), noise(20, 20))
 
 
-def test_names_are_unique_and_the_default_leaves_out_three() -> None:
+def test_names_are_unique_and_the_default_leaves_out_the_slow() -> None:
     names = [measure.name for measure in MEASURES]
     assert len(names) == len(set(names))
-    assert set(names) - set(DEFAULT_MEASURES) == {"whash", "colorhash", "hog"}
+    assert set(names) - set(DEFAULT_MEASURES) == {"whash", "colorhash", "hog", "brisque", "piqe"}
 
 
 def test_a_typo_names_the_nearest() -> None:
