@@ -130,6 +130,11 @@ class NetworkModel:
         """Resize one decoded image."""
         return self.resize(rgb)
 
+    @property
+    def stage(self) -> Any:
+        """What puts a batch of one size on the device ahead of its call, where the network can."""
+        return getattr(self.network, "stage", None) if self.size is not None else None
+
     def __call__(self, batch: Batch) -> Any:
         """Vectors (N, D), or N predictions in prepared pixels."""
         return self.decode(self.network(batch))

@@ -7,6 +7,7 @@ image. A batch that fails otherwise is halved until the image that fails it is a
 import logging
 import time
 from collections.abc import Callable, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -52,11 +53,31 @@ class Runner:
         """One result for each prepared image, in order, in original pixels."""
         results: list[Result] = []
         while len(results) < len(prepared):
-            start = len(results)
-            if self.batch_size is None:
-                results += self._measure(prepared[start:])
-            else:
-                results += self._run(prepared[start : start + self.batch_size])
+            rest = prepared[len(results) :]
+            results += self._measure(rest) if self.batch_size is None else self._stream(rest)
+        return results
+
+    def _stream(self, prepared: Sequence[Prepared]) -> list[Result]:
+        """Batch after batch; where the model can stage, the next is copied while one is computed.
+
+        At most two batches are staged at any time. Ends early where the batch size changes.
+        """
+        size = self.batch_size or 1
+        stage = getattr(self.model, "stage", None)
+        if stage is None or len(prepared) <= size:
+            return self._run(prepared[:size])
+        parts = [prepared[at : at + size] for at in range(0, len(prepared), size)]
+        results: list[Result] = []
+        with ThreadPoolExecutor(1, "stage") as ahead:
+            waiting = ahead.submit(stage, [one.pixels for one in parts[0]])
+            for i, part in enumerate(parts):
+                # A copy that failed is tried again in `_run`, which knows what to do then.
+                staged = None if waiting.exception() else waiting.result()
+                if i + 1 < len(parts):
+                    waiting = ahead.submit(stage, [one.pixels for one in parts[i + 1]])
+                results += self._run(part, staged)
+                if self.batch_size != size:
+                    break
         return results
 
     def _measure(self, prepared: Sequence[Prepared]) -> list[Result]:
@@ -83,10 +104,10 @@ class Runner:
             results += self._run(prepared[len(results) :]) if len(results) < len(prepared) else []
         return results
 
-    def _run(self, prepared: Sequence[Prepared]) -> list[Result]:
-        pixels = [one.pixels for one in prepared]
+    def _run(self, prepared: Sequence[Prepared], staged: Any = None) -> list[Result]:
         try:
-            outputs = self.model(self._stack(pixels))  # type: ignore[operator]
+            batch = self._stack([one.pixels for one in prepared]) if staged is None else staged
+            outputs = self.model(batch)  # type: ignore[operator]
             found = _checked(outputs, len(prepared))
         except ConfigError:
             raise

@@ -43,6 +43,12 @@ class ClassifierNetwork:
     execution: Execution = field(default_factory=Execution)
     labels: Sequence[str] = ()
     _run: Any = field(default=None, init=False, repr=False, compare=False)
+    _stage: Any = field(default=None, init=False, repr=False, compare=False)
+
+    @property
+    def stage(self) -> Any:
+        """What puts a batch on the device ahead of its call; None where that gains nothing."""
+        return self._stage
 
     def setup(self, device: str) -> None:
         """Load onto `device`; on a CPU through an ONNX export that is made once."""
@@ -79,8 +85,9 @@ class ClassifierNetwork:
         module, self.labels, names = self.source.build(self.execution.allow_download)
         index = names.index(self.output)
         runner = torch_network.TorchRunner(module, device, self.execution)
+        self._stage = runner.feeder
         return lambda batch: torch_network.to_numpy([runner(batch)[index]])[0]
 
     def __getstate__(self) -> dict[str, Any]:
         """Without what was loaded: it is loaded again where it is needed."""
-        return {**self.__dict__, "_run": None}
+        return {**self.__dict__, "_run": None, "_stage": None}

@@ -18,7 +18,7 @@ import numpy.typing as npt
 
 from cvdata.errors import ConfigError
 from cvdata.models.assembly import Execution
-from cvdata.models.base import Batch, Normalise, device_name
+from cvdata.models.base import Normalise, device_name
 from cvdata.models.weights import Weights, locate
 
 _REFUSED = ("custom_obj", "opaque_obj", "aotinductor", ".so")
@@ -84,9 +84,14 @@ class ExportedNetwork:
         self._is_single = module.batch == 1
         self._run = TorchRunner(module, place, self.execution, is_evaluated=True)
 
-    def __call__(self, batch: Batch) -> dict[str, npt.NDArray[Any]]:
+    @property
+    def stage(self) -> Any:
+        """What puts a batch on the device ahead of its call; None where pictures run singly."""
+        return None if self._run is None or self._is_single else self._run.feeder
+
+    def __call__(self, batch: Any) -> dict[str, npt.NDArray[Any]]:
         """Named outputs for uint8 (N, H, W, 3); images of differing sizes run one by one."""
-        if isinstance(batch, np.ndarray) and not self._is_single:
+        if not isinstance(batch, list) and not self._is_single:
             return self._named(self._run(batch))
         parts = [self._named(self._run(image[None])) for image in batch]
         return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}

@@ -10,7 +10,8 @@ import numpy as np
 from PIL import Image as PilImage
 
 from cvdata.errors import ConfigError
-from cvdata.kernels.resample import FILTERS, Window, resample
+from cvdata.kernels.filters import SUPPORT as FILTERS
+from cvdata.kernels.resample import Window, resample
 from cvdata.models.base import Geometry, Pixels, Prepared
 
 

@@ -14,6 +14,7 @@ from torch.overrides import TorchFunctionMode
 from cvdata.errors import ConfigError
 from cvdata.models.assembly import Execution
 from cvdata.models.base import Batch, Normalise
+from cvdata.models.feeding import Feeder, Staged
 
 PRECISIONS = {"float32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
@@ -208,10 +209,13 @@ class TorchRunner:
         module = module.to(self.device)
         self.module: Any = torch.compile(module) if execution.compile else module
         self.is_cuda = self.device.type == "cuda"
+        self.feeder = Feeder(self.device)
 
-    def __call__(self, batch: Batch) -> Any:
-        """The module's raw output for uint8 (N, H, W, 3), or for N arrays (H, W, 3)."""
+    def __call__(self, batch: Batch | Staged) -> Any:
+        """The module's raw output for uint8 (N, H, W, 3), staged or not, or N arrays (H, W, 3)."""
         with torch.inference_mode(), self._autocast():
+            if isinstance(batch, Staged):
+                return self.module(self.feeder.wait(batch))
             if isinstance(batch, np.ndarray):
                 return self.module(self._to_device(batch))
             return self.module([self._to_device(image) for image in batch])
