@@ -1,5 +1,6 @@
 """Indexes that are kept: what they hold does not hang on history; what they find is measured."""
 
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -11,12 +12,19 @@ from cvdata.index.exact import Nearest, nearest, within
 from cvdata.index.kept import write_index
 from cvdata.index.measured import Measured, Rate, Truth, measure, range_recall, recall_at
 from cvdata.index.searcher import Searcher
-from cvdata.index.trained import Template, codes_of, emptied, train
+from cvdata.index.trained import Template, codes_of, emptied, one_thread, train
 from tests.embedded import clustered
 
 N, D = 3000, 24
 FACTORIES = ("Flat", "IVF16,Flat", "IVF16,SQ8", "IVF16,SQfp16", "IVF16,PQ8", "PCAR16,IVF16,PQ8")
 NONE = np.array([-1])
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small work is slower on many threads, much slower where others work too."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -44,14 +44,14 @@ def choose(n: int, dimension: int, memory_bytes: int, prefer: Prefer = "updates"
     the quickest to search, which any change builds anew. Raises `ConfigError` where nothing fits.
     """
     d, lists = dimension, n_lists(n)
-    room = f"{memory_bytes / 1e9:.3g} GB"
+    room = _size(memory_bytes)
     if n * d <= FLAT_FLOATS and 4 * d * n <= memory_bytes:
         why = f"{n:,} vectors of {d:,} numbers are few: every one is compared, nothing is missed"
         return Choice("Flat", why, 4 * d * n)
     graph = n * (4 * d + 8 * HNSW_LINKS + 24)
     if prefer == "speed" and graph <= memory_bytes:
         why = (
-            f"a graph of neighbours is the quickest to search, and {graph / 1e9:.3g} GB fit {room}"
+            f"a graph of neighbours is the quickest to search, and {_size(graph)} fit {room}"
         )
         return Choice(f"HNSW{HNSW_LINKS},Flat", why, graph)
     fixed = 4 * d * lists
@@ -62,7 +62,7 @@ def choose(n: int, dimension: int, memory_bytes: int, prefer: Prefer = "updates"
     ):
         size = fixed + n * (row_bytes + _ID_BYTES)
         if size <= memory_bytes:
-            fits = f"{size / 1e9:.3g} GB fit {room}"
+            fits = f"{_size(size)} fit {room}"
             why = f"{lists:,} lists of which a query asks a few; {how}: {fits}"
             return Choice(f"IVF{lists},{code}", why, size)
     return _quantised(n, d, memory_bytes, lists)
@@ -80,10 +80,14 @@ def _quantised(n: int, d: int, memory_bytes: int, lists: int) -> Choice:
         if size <= memory_bytes:
             why = (
                 f"{lists:,} lists; of each vector {m} bytes are kept, which is all that fits "
-                f"{memory_bytes / 1e9:.3g} GB: look at the measured recall"
+                f"{_size(memory_bytes)}: look at the measured recall"
             )
             return Choice(f"OPQ{m}_{rotated},IVF{lists},PQ{m}", why, size)
     raise ConfigError(
         f"{n:,} vectors of {d:,} numbers do not fit {memory_bytes:,} bytes even in the smallest "
         f"form, which takes about {least:,}: raise --memory-bytes"
     )
+
+
+def _size(n_bytes: int) -> str:
+    return f"{n_bytes / 1e9:.3g} GB" if n_bytes >= 10**9 else f"{n_bytes / 1e6:.3g} MB"

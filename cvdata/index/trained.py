@@ -6,7 +6,7 @@ gives them back. So adding, deleting and building anew end in the same bytes.
 """
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,6 +18,8 @@ from cvdata.kernels.neighbors import F32
 
 U8 = npt.NDArray[np.uint8]
 _SLICE = 65_536
+SMALL_FLOATS = 4_000_000
+"""Below so many numbers threads wait for one another longer than they work."""
 
 
 @dataclass(frozen=True)
@@ -136,8 +138,10 @@ def train(factory: str, sample: F32, dimension: int) -> Template:
             if faiss.get_num_gpus() > 0:
                 flat = faiss.IndexFlatIP(ivf.d)
                 ivf.clustering_index = faiss.index_cpu_to_all_gpus(flat)
+        few = sample.size < SMALL_FLOATS
         try:
-            index.train(np.ascontiguousarray(sample, np.float32))
+            with one_thread() if few else nullcontext():
+                index.train(np.ascontiguousarray(sample, np.float32))
         except RuntimeError as error:
             raise ConfigError(
                 f"{factory} cannot be trained on {len(sample):,} vectors: {_reason(error)}"

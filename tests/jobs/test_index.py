@@ -4,6 +4,7 @@ import json
 import signal
 import subprocess
 import sys
+from collections.abc import Iterator
 from pathlib import Path
 
 import numpy as np
@@ -14,6 +15,7 @@ from cvdata import Workspace
 from cvdata.cli import main
 from cvdata.errors import WorkspaceError
 from cvdata.index.kept import Card
+from cvdata.index.trained import one_thread
 from cvdata.runs.index_files import open_index, read_card
 from cvdata.runs.search import image_vector, search
 from tests.embedded import clustered, names_of, put_embeddings
@@ -46,6 +48,13 @@ def found(where: Path, n: int = 40) -> list[list[tuple[str, float]]]:
         assert not near.is_exact
         hits.append([(n.path, n.score) for n in near.neighbors])
     return hits
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small work is slower on many threads, much slower where others work too."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture

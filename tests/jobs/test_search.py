@@ -1,6 +1,7 @@
 """search end to end: planted copies come first; by file, id and words; as table, JSON, page."""
 
 import json
+from collections.abc import Iterator
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -10,6 +11,7 @@ from PIL import Image
 
 from cvdata import Workspace
 from cvdata.cli import main
+from cvdata.index.trained import one_thread
 from cvdata.models import Task
 from cvdata.runs.search import Found, image_vector, search
 from cvdata.sample import Truth, make_sample
@@ -22,6 +24,13 @@ from tests.models.conftest import default_model
 SURE = ("byte_copy", "resaved_png", "resaved_bmp", "resaved_tif", "reencoded_q90", "resized_75")
 """Edits that the default model must see through, every one of them."""
 WORDED = ("--model", "tests.jobs.worded:Colours")
+
+
+@pytest.fixture(autouse=True, scope="module")
+def _one_thread() -> Iterator[None]:
+    """Small work is slower on many threads, much slower where others work too."""
+    with one_thread():
+        yield
 
 
 @pytest.fixture(scope="module")
