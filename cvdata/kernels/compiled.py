@@ -1,7 +1,7 @@
 """Python functions compiled by numba at first use, cached on disk, importable without numba."""
 
 from collections.abc import Callable, Iterator
-from functools import partial, update_wrapper
+from functools import update_wrapper
 from typing import Any, Generic, ParamSpec, TypeVar
 
 P = ParamSpec("P")
@@ -12,6 +12,20 @@ GRAY = "Array(uint8, 2, 'C', readonly=True)"
 """Signatures of images: a read-only array type also takes writable arrays."""
 
 _KERNELS: "list[Kernel[..., Any]]" = []
+
+
+def machine_code(function: Callable[..., Any], *signature: str, **options: Any) -> Any:
+    """`function` compiled by numba, its code kept on disk where there is a place for it."""
+    import numba
+
+    njit: Any = numba.njit
+    try:
+        return njit(*signature, cache=True, **options)(function)
+    except RuntimeError as error:
+        if "no locator available" not in str(error):
+            raise
+        # nowhere to keep machine code: every process compiles for itself
+        return njit(*signature, **options)(function)
 
 
 class Kernel(Generic[P, R]):
@@ -29,19 +43,8 @@ class Kernel(Generic[P, R]):
 
     def compile(self) -> Callable[P, R]:
         """The native function, from numba's cache where it lies there."""
-        import numba
-
-        jit: Any = partial(
-            numba.njit, self.signature, nogil=True, error_model="numpy", boundscheck=False
-        )
-        native: Callable[P, R]
-        try:
-            native = jit(cache=True)(self.function)
-        except RuntimeError as error:
-            if "no locator available" not in str(error):
-                raise
-            # nowhere to keep machine code: every process compiles for itself
-            native = jit()(self.function)
+        options = {"nogil": True, "error_model": "numpy", "boundscheck": False}
+        native: Callable[P, R] = machine_code(self.function, self.signature, **options)
         self._native = native
         return native
 

@@ -1,4 +1,8 @@
-"""Kernels that take several types or call each other: numba, lazy, without the GIL, cached."""
+"""Kernels that take several types or call each other; importing them imports numba.
+
+`compiled` is for kernels of one signature that are called from Python alone: measures import those
+and pay for numba at the first image. A kernel that another kernel calls must be numba's own.
+"""
 
 from collections.abc import Callable
 from typing import Any, TypeVar, cast
@@ -6,27 +10,19 @@ from typing import Any, TypeVar, cast
 import numba
 from numba.extending import intrinsic
 
+from cvdata.kernels.compiled import machine_code
+
 F = TypeVar("F", bound=Callable[..., Any])
 
 
 def jit(function: F) -> F:
     """`function` as machine code that releases the GIL; threads may run it side by side."""
-    return _compiled(function, {"nogil": True})
+    return cast(F, machine_code(function, nogil=True))
 
 
 def fast_jit(function: F) -> F:
     """`jit` that may reorder sums: the last bits are the machine's, so never for a decision."""
-    return _compiled(function, {"nogil": True, "fastmath": True})
-
-
-def _compiled(function: F, options: dict[str, Any]) -> F:
-    try:
-        return cast(F, numba.njit(cache=True, **options)(function))
-    except RuntimeError as error:
-        if "no locator available" not in str(error):
-            raise
-        # nowhere to keep machine code: every process compiles for itself
-        return cast(F, numba.njit(**options)(function))
+    return cast(F, machine_code(function, nogil=True, fastmath=True))
 
 
 def _popcount(typingctx: Any, x: Any) -> Any:

@@ -1,12 +1,9 @@
 """Pillow's filtered resize, to the bit, of only the part that is wanted.
 
-Pillow filters one axis, rounds to 8 bits, then filters the other, with 22-bit integer weights
-(its `Resample.c`). Done here for a window of the result alone: what lies outside a centre crop
-is never computed, and no image object is made, which costs a third of Pillow's time.
+What lies outside a centre crop is never computed, and no image object is made, which costs a third
+of Pillow's time.
 """
 
-import math
-from collections.abc import Callable
 from functools import lru_cache
 from typing import Any
 
@@ -14,13 +11,11 @@ import numpy as np
 import numpy.typing as npt
 
 from cvdata.kernels.compiled import RGB, compiled
+from cvdata.kernels.filters import axis
 
 Bytes = npt.NDArray[np.uint8]
 Ints = npt.NDArray[np.int32]
-Doubles = npt.NDArray[np.float64]
 Window = tuple[int, int, int, int]
-
-_BITS = 22
 
 
 def resample(
@@ -66,21 +61,8 @@ def _down(rgb: Bytes, spans: Ints, weights: Ints, first: int) -> Bytes:
 @lru_cache(maxsize=512)
 def _axis(size: int, target: int, kind: str) -> tuple[Ints, Ints]:
     """((target, 2) first input and count, (target, taps) weights of 2^22) of one axis."""
-    shape, support = FILTERS[kind]
-    scale = size / target
-    stretch = max(scale, 1.0)
-    reach = support * stretch
-    center = (np.arange(target) + 0.5) * scale
-    start = np.maximum((center - reach + 0.5).astype(np.int64), 0)
-    count = np.minimum((center + reach + 0.5).astype(np.int64), size) - start
-    taps = np.arange(int(count.max()))
-    inside = taps < count[:, None]
-    raw = shape((taps + start[:, None] - center[:, None] + 0.5) * (1.0 / stretch)) * inside
-    # One addition after another, as Pillow sums: a pairwise sum differs in the last bit.
-    total = np.cumsum(raw, axis=1)[:, -1:]
-    share = raw / np.where(total == 0, 1.0, total) * (1 << _BITS)
-    weights = np.trunc(share + np.copysign(0.5, share)).astype(np.int32)
-    return np.stack([start, count], axis=1).astype(np.int32), np.ascontiguousarray(weights)
+    start, count, weights = axis(size, target, kind)
+    return np.stack([start, count], axis=1).astype(np.int32), weights
 
 
 _SPANS = "Array(int32, 2, 'C', readonly=True)"
@@ -115,37 +97,3 @@ def _filter_columns(rows: Any, spans: Any, weights: Any, first: int, out: Any) -
                 line[i] = np.int32(line[i] + np.int32(np.int32(source[i]) * w))
         for i in range(line.size):
             out[y, i] = min(max(line[i] >> 22, 0), 255)
-
-
-def _triangle(x: Doubles) -> Doubles:
-    return np.maximum(1.0 - np.abs(x), 0.0)
-
-
-def _cubic(x: Doubles) -> Doubles:
-    x, a = np.abs(x), -0.5
-    near = ((a + 2.0) * x - (a + 3.0)) * x * x + 1
-    far = (((x - 5) * x + 8) * x - 4) * a
-    return np.where(x < 1.0, near, np.where(x < 2.0, far, 0.0))
-
-
-def _box(x: Doubles) -> Doubles:
-    return np.where((x > -0.5) & (x <= 0.5), 1.0, 0.0)
-
-
-def _sinc(x: Doubles) -> Doubles:
-    # math.sin and not np.sin: NumPy's vector sine differs from the C library in the last bit.
-    flat = [math.sin(v) / v if v else 1.0 for v in (x * math.pi).ravel().tolist()]
-    return np.array(flat).reshape(x.shape)
-
-
-def _lanczos(x: Doubles) -> Doubles:
-    return np.where((x >= -3.0) & (x < 3.0), _sinc(x) * _sinc(x / 3), 0.0)
-
-
-FILTERS: dict[str, tuple[Callable[[Doubles], Doubles], float]] = {
-    "bilinear": (_triangle, 1.0),
-    "bicubic": (_cubic, 2.0),
-    "area": (_box, 0.5),
-    "lanczos": (_lanczos, 3.0),
-}
-"""Filter -> (its function, its support in input pixels)."""

@@ -1,6 +1,5 @@
 """Resizes: Pillow's convolution to the bit, and a view by an integer factor."""
 
-import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import lru_cache
@@ -10,22 +9,18 @@ import numpy as np
 import numpy.typing as npt
 
 from cvdata.kernels.compiled import GRAY, compiled
+from cvdata.kernels.filters import axis
 
 Plane = npt.NDArray[np.uint8]
 Size = tuple[int, int]
 Filter = Literal["lanczos", "bicubic"]
-
-_SUPPORT = {"bicubic": 2.0, "lanczos": 3.0}
-
-_KEPT_SIDE = 8192
 
 
 @dataclass(frozen=True)
 class Bank:
     """Weights of one axis: output i is the sum of weights[offset[i] + j] · line[start[i] + j].
 
-    j runs over count[i]. The weights are Pillow's: normalised in double precision, then 22-bit
-    fixed point, rounded away from zero.
+    j runs over count[i].
     """
 
     start: npt.NDArray[np.int64]
@@ -34,59 +29,12 @@ class Bank:
     weights: npt.NDArray[np.int32]
 
 
+@lru_cache(maxsize=512)
 def bank(size: int, out: int, kind: Filter) -> Bank:
-    """Weights that reduce (or enlarge) `size` pixels to `out`; kept for sides up to 8,192."""
-    return _kept_bank(size, out, kind) if size <= _KEPT_SIDE else _make_bank(size, out, kind)
-
-
-def _make_bank(size: int, out: int, kind: Filter) -> Bank:
-    reach = _SUPPORT[kind] * max(size / out, 1.0)
-    start = np.zeros(out, np.int64)
-    count = np.zeros(out, np.int64)
-    dense = np.zeros((out, math.ceil(reach) * 2 + 1), np.int32)
-    _weights(size, kind == "lanczos", start, count, dense)
+    """Weights that reduce (or enlarge) `size` pixels to `out`, one row after the other."""
+    start, count, dense = axis(size, out, kind)
     flat = np.concatenate([row[:n] for row, n in zip(dense, count, strict=True)])
     return Bank(start, count, np.cumsum(count) - count, flat)
-
-
-_kept_bank = lru_cache(maxsize=512)(_make_bank)
-
-
-@compiled("void(int64, boolean, int64[::1], int64[::1], int32[:,::1])")
-def _weights(size: int, is_lanczos: bool, start: Any, count: Any, dense: Any) -> None:
-    def lanczos(x: float) -> float:
-        if x == 0.0:
-            return 1.0
-        if not -3.0 <= x < 3.0:
-            return 0.0
-        wide, narrow = x * math.pi, (x / 3.0) * math.pi
-        return (math.sin(wide) / wide) * (math.sin(narrow) / narrow)
-
-    def bicubic(x: float) -> float:
-        x = abs(x)
-        if x < 1.0:
-            return ((-0.5 + 2.0) * x - (-0.5 + 3.0)) * x * x + 1.0
-        if x < 2.0:
-            return (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
-        return 0.0
-
-    out = start.size
-    scale = size / out
-    stretch = max(scale, 1.0)
-    reach = (3.0 if is_lanczos else 2.0) * stretch
-    line = np.empty(dense.shape[1], np.float64)
-    for i in range(out):
-        center = (i + 0.5) * scale
-        start[i] = max(int(center - reach + 0.5), 0)
-        count[i] = min(int(center + reach + 0.5), size) - start[i]
-        total = 0.0
-        for j in range(count[i]):
-            x = (j + start[i] - center + 0.5) * (1.0 / stretch)
-            line[j] = lanczos(x) if is_lanczos else bicubic(x)
-            total += line[j]
-        for j in range(count[i]):
-            value = (line[j] / total if total != 0.0 else line[j]) * 4194304.0
-            dense[i, j] = np.int32(value - 0.5 if value < 0.0 else value + 0.5)
 
 
 def resize(plane: Plane, sizes: Sequence[Size], kind: Filter) -> list[Plane]:

@@ -21,7 +21,7 @@ from tests.jobs.flows import cvdata
 from tests.tables.flows import rows_digest
 
 IS_FULL = os.environ.get("CVDATA_CHAOS") == "full"
-KILLS = {"local": 40 if IS_FULL else 3, "shuffle": 20 if IS_FULL else 2}
+KILLS = {"local": 40 if IS_FULL else 2, "shuffle": 20 if IS_FULL else 1}
 TABLES = ("pairs", "duplicates", "leaks", "conflicts", "successions", "deduplicated")
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200 if IS_FULL else 600)]

@@ -6,7 +6,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from PIL import Image
 
-from cvdata.kernels.resample import FILTERS, resample
+from cvdata.kernels.filters import SUPPORT as FILTERS
+from cvdata.kernels.resample import resample
 
 PILLOW = {
     "bilinear": Image.Resampling.BILINEAR,
