@@ -196,6 +196,33 @@ def test_masks_are_measured_by_their_pixels(tmp_path: Path, shared_data: Path) -
     assert [h["iou"] for h in hardest] == pytest.approx(sorted(each))
 
 
+def test_the_default_model_is_right_on_real_images(tmp_path: Path, shared_data: Path) -> None:
+    """The files lie in the order of every other class of ImageNet: 0, 2, 4, …"""
+    default_model(Task.CLASSIFY)
+    files = sorted((shared_data / "imagenet_sample").glob("*.JPEG"))
+    assert len(files) == 500
+    lines, classes = ["path,label"], {}
+    for i, path in enumerate(files):
+        wnid = path.name.partition("_")[0]
+        lines.append(f"{path},{wnid}")
+        classes[wnid] = str(2 * i)
+    (tmp_path / "list.csv").write_text("\n".join(lines))
+    config, where = tmp_path / "infer.yaml", tmp_path / "w"
+    config.write_text(json.dumps({"classes": classes}))
+    cvdata("ingest", tmp_path / "list.csv", "--workspace", where)
+    assert cvdata("infer", "--workspace", where, "--task", "classify", "--config", config) == 0
+    workspace = Workspace(str(where))
+    truth = [int(classes[lb]) for lb in workspace.read("records", ["label"])["label"].to_pylist()]
+    said = workspace.read("predictions/default")["label_ids"].to_pylist()
+    top1 = np.mean([t == ids[0] for t, ids in zip(truth, said, strict=True)])
+    top5 = np.mean([t in ids for t, ids in zip(truth, said, strict=True)])
+    assert top1 == pytest.approx(0.838, abs=0.02)
+    assert top5 == pytest.approx(0.964, abs=0.015)
+    numbers = _numbers(where, "metrics/default")
+    assert numbers["accuracy"] == pytest.approx(top1)
+    assert numbers["top5"] == pytest.approx(top5)
+
+
 def test_what_has_no_truth_has_no_metrics(tmp_path: Path) -> None:
     make_photos(tmp_path / "photos", range(5))
     cvdata("ingest", tmp_path / "photos", "--workspace", tmp_path / "w")
