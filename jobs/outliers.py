@@ -7,9 +7,9 @@ from pydantic import Field
 
 from cvdata.command import Summary, engine_config, main
 from cvdata.config import JobConfig
-from cvdata.engine.session import Session
 from cvdata.outliers.settings import DEFAULT_METHODS, Options, Rule
 from cvdata.runs.outliers import find_inputs, is_current, refuse_nothing, settings_text
+from cvdata.runs.outliers_reconstruction import reconstruct
 from cvdata.runs.outliers_tables import find_outliers, lines, publish
 from cvdata.workspace import Workspace
 
@@ -68,6 +68,9 @@ def run(config: Config) -> Summary:
     """Write the table `outliers`."""
     options = config.outlier_options()
     workspace = Workspace(config.workspace, single_writer=config.single_writer)
+    if "reconstruction" in options.methods and not config.dry_run:
+        with workspace.change("outliers", config.model_dump(mode="json")) as change:
+            reconstruct(change, engine_config(config), options.seed, is_refresh=config.refresh)
     with workspace.change("outliers", config.model_dump(mode="json")) as change:
         rows = sum(part.rows for part in change.records)
         inputs = find_inputs(workspace, options, config.embeddings, config.predictions)
@@ -75,11 +78,9 @@ def run(config: Config) -> Summary:
         if config.dry_run:
             change.cancel()
             return Summary((f"plan: score {rows:,} images by {', '.join(options.methods)}",))
-        names = {"embeddings": inputs.embeddings, "predictions": inputs.predictions}
-        settings = settings_text(options, names)
+        settings = settings_text(options, inputs)
         if config.refresh or not is_current(change.base, inputs, settings):
-            with Session(engine_config(config)) as session:
-                state, figures = find_outliers(change, session, inputs, options)
+            state, figures = find_outliers(change, engine_config(config), inputs, options)
             publish(change, state, figures, inputs, settings)
     figures = json.loads(workspace.artifact("outliers.json"))
     return Summary(tuple(lines(figures)), {"outliers": figures})

@@ -8,7 +8,7 @@ import numpy as np
 
 from cvdata.outliers.clusters import KMeansDistance
 from cvdata.outliers.embedded import Detector, Forest, Knn, Lof, Mahalanobis, OneClass
-from cvdata.outliers.measured import HistogramDistance, RobustZ
+from cvdata.outliers.measured import HistogramDistance, Reconstruction, RobustZ
 from cvdata.outliers.objects import Counts, UnexpectedObjects
 from cvdata.outliers.reference import Reference, make_reference
 from cvdata.outliers.rows import F64, OBJECTS, RECONSTRUCTION, VECTOR, Bools, Rows, shares, smallest
@@ -18,19 +18,6 @@ CALIBRATION = 10_000
 """Rows of the sample whose scores say what is usual."""
 LEAST_ROWS = 10
 """Distinct usual images without which no method on embeddings says anything."""
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """How badly the autoencoder gives an image back; the stage has computed it."""
-
-    def score(self, rows: Rows) -> F64:
-        """(N,), NaN where the image could not be read."""
-        return rows.number(RECONSTRUCTION)
-
-    def explain(self, rows: Rows) -> list[dict[str, Any]]:
-        """Nothing besides the score."""
-        return [{} for _ in range(len(rows))]
 
 
 @dataclass(frozen=True)
@@ -119,9 +106,10 @@ def _fit_facts(method: str, rows: Rows, scope: str | None, counts: Counts | None
             return "no boxes and no predictions"
         objects = UnexpectedObjects.fit(counts, scope)
         return objects if objects.holding else "no objects"
-    if not rows.has(RECONSTRUCTION):
+    if not rows.has(RECONSTRUCTION[0]):
         return "no reconstruction errors"
-    return Reconstruction()
+    reconstruction = Reconstruction.fit(rows)
+    return reconstruction if reconstruction.names else "no reconstruction errors that vary"
 
 
 def reference_of(rows: Rows, options: Options) -> Reference:

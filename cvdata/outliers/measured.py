@@ -5,7 +5,7 @@ from typing import Any
 
 import numpy as np
 
-from cvdata.outliers.rows import F32, F64, Rows
+from cvdata.outliers.rows import F32, F64, RECONSTRUCTION, Rows
 
 PLAIN = (
     *("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b"),
@@ -103,6 +103,65 @@ class RobustZ:
             "median": _brief(usual),
             "z": None if np.isnan(z) else _brief(z),
         }
+
+
+@dataclass(frozen=True)
+class Reconstruction:
+    """How badly an autoencoder gives an image back: the largest robust z of its errors' logarithms.
+
+    Of the whole image, of a detail, and of the whole relative to its own gradients (see
+    `models.autoencoder.errors`). Only what is worse than usual counts.
+    """
+
+    names: tuple[str, ...]
+    medians: F64
+    scales: F64
+
+    @classmethod
+    def fit(cls, rows: Rows) -> "Reconstruction":
+        """Of the images that could be read."""
+        names, medians, scales = [], [], []
+        for name in RECONSTRUCTION:
+            values = _logarithms(rows, name)
+            values = values[np.isfinite(values)]
+            median = float(np.median(values)) if len(values) else 0.0
+            scale = robust_scale(values, median) if len(values) else 0.0
+            if scale > 0:
+                names.append(name)
+                medians.append(median)
+                scales.append(scale)
+        return cls(tuple(names), np.array(medians), np.array(scales))
+
+    def z(self, rows: Rows) -> F64:
+        """(N, errors), NaN where the image could not be read."""
+        values = np.stack([_logarithms(rows, name) for name in self.names], axis=1)
+        return np.asarray((values - self.medians) / self.scales)
+
+    def score(self, rows: Rows) -> F64:
+        """(N,), NaN where the image could not be read."""
+        return np.asarray(self.z(rows).max(axis=1))
+
+    def explain(self, rows: Rows) -> list[dict[str, Any]]:
+        """Each error, what it usually is, and its z."""
+        z = self.z(rows)
+        told: list[dict[str, Any]] = []
+        for i in range(len(rows)):
+            found = [
+                {
+                    "name": name,
+                    "value": _brief(float(rows.number(name)[i])),
+                    "median": _brief(float(np.exp(self.medians[j]))),
+                    "z": _brief(float(z[i, j])),
+                }
+                for j, name in enumerate(self.names)
+            ]
+            told.append({"errors": sorted(found, key=lambda e: -float(str(e["z"])))})
+        return told
+
+
+def _logarithms(rows: Rows, name: str) -> F64:
+    with np.errstate(invalid="ignore"):
+        return np.asarray(np.log(rows.number(name) + 1e-9))
 
 
 def robust_scale(values: F64, median: float) -> float:

@@ -16,7 +16,8 @@ F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
-VECTOR, OBJECTS, RECONSTRUCTION = "vector", "objects", "reconstruction"
+VECTOR, OBJECTS = "vector", "objects"
+RECONSTRUCTION = ("whole_error", "detail_error", "relative_error")
 _MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
 
 
@@ -40,7 +41,7 @@ class Rows:
     """N images as columns of `table`: image_id, and whichever of the others there are.
 
     `vector`: fixed-size list of float32, null where there is no embedding; measures and
-    histograms by their names; `objects`: list of strings; `reconstruction`: float.
+    histograms by their names; `objects`: list of strings; the errors of `RECONSTRUCTION`: floats.
     """
 
     table: pa.Table

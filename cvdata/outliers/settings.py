@@ -64,7 +64,7 @@ DEFAULT_RULES: Mapping[str, Rule] = {
     "one_class_svm": Rule(share=0.02),
     "mahalanobis": Rule(fence=1.7),
     "kmeans": Rule(fence=1.7),
-    "reconstruction": Rule(fence=1.7),
+    "reconstruction": Rule(above=3.5),
     "objects": Rule(above=9.96),
 }
 """Of `objects` the score is in bits: 9.96 is one image in a thousand. Where `contamination` is set

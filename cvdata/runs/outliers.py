@@ -1,10 +1,10 @@
 """Outliers as a run: what there is to read, a sample, a fit, scores on the cluster, ranks."""
 
 import json
-from collections.abc import Mapping
 from dataclasses import asdict, dataclass, replace
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -27,7 +27,7 @@ PCA_ROWS = 20_000
 """Embeddings that the projection is fitted on at most, as they are."""
 RANGE_BYTES = 768 << 20
 MOST_ROWS = 1 << 18
-RECONSTRUCTION_TABLE, RECONSTRUCTION_COLUMN = "reconstruction", "reconstruction_error"
+RECONSTRUCTION_TABLE = "reconstruction"
 
 
 @dataclass(frozen=True)
@@ -52,7 +52,7 @@ class Inputs:
         if self.predictions:
             tables[self.predictions] = ["labels", "scores"]
         if self.has_reconstruction:
-            tables[RECONSTRUCTION_TABLE] = [RECONSTRUCTION_COLUMN]
+            tables[RECONSTRUCTION_TABLE] = list(RECONSTRUCTION)
         return tables
 
     def reader(self, *, is_whole: bool) -> TableReader:
@@ -136,7 +136,7 @@ class View:
         if objects is not None:
             columns[OBJECTS] = objects
         if self.inputs.has_reconstruction:
-            columns[RECONSTRUCTION] = table[RECONSTRUCTION_COLUMN]
+            columns |= {name: table[name] for name in RECONSTRUCTION}
         return pa.table(columns)
 
 
@@ -217,8 +217,8 @@ def take_sample(
         reader = TableReader(inputs.url, inputs.seq, {inputs.embeddings: ["embedding"]})
         some = SampleFold(min(1.0, PCA_ROWS / n), options.seed)
         raw = fold(session, some, reader, ranges)
-        if len(raw) >= 2:
-            vectors = lists(raw["embedding"])
+        vectors = lists(raw["embedding"])
+        if np.isfinite(vectors).all(axis=1).sum() >= 2:
             projection = Projection.fit(vectors, options.variance, options.dimensions)
     view = View(inputs, projection, options.object_score)
     counts = gather(ViewedCounts(view), is_whole=False)
@@ -227,10 +227,11 @@ def take_sample(
     return Sampled(view, Rows(rows), counts, n)
 
 
-def settings_text(options: Options, names: Mapping[str, str]) -> str:
+def settings_text(options: Options, inputs: Inputs) -> str:
     """Everything that was chosen, canonically: what a table says that it was made with."""
     chosen = asdict(replace(options, rules={}))
     chosen["rules"] = {m: options.rule(m).model_dump(exclude_none=True) for m in options.methods}
+    names = {"embeddings": inputs.embeddings, "predictions": inputs.predictions}
     return json.dumps({"version": OUTLIERS_VERSION, **chosen, **names}, sort_keys=True)
 
 

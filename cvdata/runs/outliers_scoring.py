@@ -142,21 +142,19 @@ class ScatterClasses:
         placed = np.array([self.plan.partitions[one] for one in labels]).reshape(-1, 2)
         first, n_buckets = (placed[code, j] for j in (0, 1))
         bucket = (id_words(rows["image_id"])[:, 1] % n_buckets.astype(np.uint64)).astype(np.int64)
-        yield from _parts(rows, first + bucket, is_guest=False)
+        places, partitions = [np.arange(len(rows))], [first + bucket]
         rate = np.array([self.plan.rates[one] for one in labels])[code] if labels else first
         in_sample = shares(rows["image_id"], self.plan.seed) < rate
         for step in range(1, int(n_buckets.max(initial=1))):
             at = np.flatnonzero(in_sample & (step < n_buckets))
-            where = first[at] + (bucket[at] + step) % n_buckets[at]
-            yield from _parts(rows.take(pa.array(at)), where, is_guest=True)
-
-
-def _parts(
-    rows: pa.Table, partition: "np.ndarray[tuple[int], np.dtype[np.int64]]", *, is_guest: bool
-) -> Iterator[tuple[int, pa.Table]]:
-    flagged = rows.append_column(GUEST, pa.array(np.full(len(rows), is_guest)))
-    for number in np.unique(partition).tolist():
-        yield number, flagged.filter(pa.array(partition == number))
+            places.append(at)
+            partitions.append(first[at] + (bucket[at] + step) % n_buckets[at])
+        place, partition = np.concatenate(places), np.concatenate(partitions)
+        is_guest = np.arange(len(place)) >= len(rows)
+        for number in np.unique(partition).tolist():
+            mine = np.flatnonzero(partition == number)
+            part = rows.take(pa.array(place[mine]))
+            yield number, part.append_column(GUEST, pa.array(is_guest[mine]))
 
 
 @dataclass(frozen=True)

@@ -2,7 +2,8 @@
 
 import json
 import secrets
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from typing import Any
 
@@ -11,7 +12,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata.commits import TableState
-from cvdata.engine.session import Session
+from cvdata.engine.session import EngineConfig, Session
 from cvdata.engine.shuffle import SPILL
 from cvdata.outliers.fitting import Fitted, fit
 from cvdata.outliers.rows import F64
@@ -59,13 +60,13 @@ class WriteRows:
 
 
 def find_outliers(
-    change: Change, session: Session, inputs: Inputs, options: Options
+    change: Change, engine: EngineConfig, inputs: Inputs, options: Options
 ) -> tuple[TableState, dict[str, Any]]:
     """Sample, fit, score, rank, write; the table's state and the figures."""
     workspace = Workspace(change.store.url, store=change.store).pin(inputs.seq)
     folder = f"{SPILL}/{secrets.token_hex(8)}"
     blocks: list[Block] = []
-    try:
+    with Session(engine) as session, _removed(change.store, folder):
         sampled = take_sample(session, workspace, inputs, options)
         fitted = fit(sampled.rows, None, options, sampled.counts)
         reader = inputs.reader(is_whole=True)
@@ -82,16 +83,22 @@ def find_outliers(
         spec = PartSpec("outliers", digest(OUTLIERS.serialize()), OUTLIERS)
         write = WriteRows(change.store, spec, options.agree)
         done = list(session.run(write, [block.path for block in blocks]))
-    finally:
-        for block in blocks:
-            change.store.delete(block.path)
-            change.store.delete(block.path + RANKS)
     parts = {part.path: part for part, _ in done if part.rows}
     if not parts:
         empty = write_content(change.store, spec, OUTLIERS.empty_table())
         parts = {empty.path: empty}
     state = TableState(spec.fingerprint, tuple(parts[p] for p in sorted(parts)))
     return state, _figures(fitted, sampled, plan, blocks, _tallied(change.store, parts.values()))
+
+
+@contextmanager
+def _removed(store: Store, folder: str) -> Iterator[None]:
+    """What workers pass on through files goes when the run does, however it ends."""
+    try:
+        yield
+    finally:
+        for entry in list(store.list(folder)):
+            store.delete(entry.path)
 
 
 def _tallied(store: Store, parts: Any) -> dict[str, dict[str, int]]:
