@@ -10,54 +10,24 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from cvdata.errors import ConfigError
-from cvdata.sources.base import Names, Problems
 from cvdata.sources.listing import display
-from cvdata.sources.manifest import (
-    LABEL_COLUMNS,
-    SPLIT_COLUMNS,
-    URI_COLUMNS,
-    Columns,
-    Line,
-    Manifest,
-    pick_column,
-)
-from cvdata.sources.place import Place
-from cvdata.sources.references import References
+from cvdata.sources.manifest import URI_COLUMNS, Columns, Line, pick_column
+from cvdata.sources.manifest_options import ManifestOptions
 from cvdata.sources.threads import world
 
 _FIELD_BYTES = 16 * 1024 * 1024
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
-class Csv:
+class Csv(ManifestOptions):
     """Rows of a CSV file with a header.
 
     The key is the id column, or else the path as it is below the manifest's folder.
     """
 
-    place: Place
-    source_name: str
-    uri: Annotated[
-        str | None, Field(description=f"column of paths; default: the first of {URI_COLUMNS}")
-    ] = None
-    label: Annotated[
-        str | None, Field(description=f"column of labels; default: the first of {LABEL_COLUMNS}")
-    ] = None
-    split_column: Annotated[
-        str | None, Field(description=f"column of splits; default: the first of {SPLIT_COLUMNS}")
-    ] = None
-    id: Annotated[str | None, Field(description="column of stable row ids, used as keys")] = None
-    boxes: Annotated[
-        str | None, Field(description='column of boxes: JSON [{"label": …, "xyxy": […]}]')
-    ] = None
-    mask: Annotated[str | None, Field(description="column of paths of masks")] = None
-    extra: Annotated[Names, Field(description="columns kept in extra")] = ()
-    split: Annotated[str | None, Field(description="the split of rows without one")] = None
-    roots: Annotated[Names, Field(description="other folders that paths may lead into")] = ()
     delimiter: Annotated[
         str | None, Field(description="what separates columns; default: by extension")
     ] = None
-    problems: Problems = Field(default_factory=Problems, init=False)
 
     def records(self) -> Iterator[pa.Table]:
         """The records, in bounded tables, sorted by uri."""
@@ -70,13 +40,7 @@ class Csv:
             rows = csv.reader(text, delimiter=self._delimiter(name), strict=True)
             csv.field_size_limit(_FIELD_BYTES)
             header = _header(rows, display(name))
-            manifest = Manifest(
-                References(self.place, self.roots),
-                self._columns(header),
-                self.source_name,
-                self.split,
-                self.problems,
-            )
+            manifest = self.manifest(self._columns(header))
             yield from manifest.tables(self._lines(rows, header, display(name)))
 
     def _delimiter(self, name: bytes) -> str:
@@ -86,17 +50,7 @@ class Csv:
         uri = pick_column(self.uri, URI_COLUMNS, header)
         if uri is None:
             raise ConfigError(f"which column names the images? set uri to one of {header}")
-        for name in (self.id, self.boxes, self.mask, *self.extra):
-            pick_column(name, (), header)
-        return Columns(
-            uri=uri,
-            label=pick_column(self.label, LABEL_COLUMNS, header),
-            split=pick_column(self.split_column, SPLIT_COLUMNS, header),
-            id=self.id,
-            boxes=self.boxes,
-            mask=self.mask,
-            extra=self.extra,
-        )
+        return self.columns(header, uri)
 
     def _lines(self, rows: Any, header: list[str], file: str) -> Iterator[Line]:
         while True:

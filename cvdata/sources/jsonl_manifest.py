@@ -2,26 +2,17 @@
 
 import json
 from collections.abc import Iterator
-from typing import Annotated, Any
+from dataclasses import replace
+from typing import Any
 
 import pyarrow as pa
-from pydantic import ConfigDict, Field
+from pydantic import ConfigDict
 from pydantic.dataclasses import dataclass
 
 from cvdata.errors import ConfigError
-from cvdata.sources.base import Names, Problems
 from cvdata.sources.listing import display
-from cvdata.sources.manifest import (
-    LABEL_COLUMNS,
-    SPLIT_COLUMNS,
-    URI_COLUMNS,
-    Columns,
-    Line,
-    Manifest,
-    pick_column,
-)
-from cvdata.sources.place import Place
-from cvdata.sources.references import References
+from cvdata.sources.manifest import URI_COLUMNS, Columns, Line, pick_column
+from cvdata.sources.manifest_options import ManifestOptions
 from cvdata.sources.threads import world
 
 _LINE_BYTES = 64 * 1024 * 1024
@@ -29,32 +20,11 @@ _LOOKED_AT = 100
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
-class Jsonl:
-    """Objects of a JSON Lines file.
+class Jsonl(ManifestOptions):
+    """Objects of a JSON Lines file; boxes are looked for in the field `boxes`.
 
-    The key is the id column, or else the path as it is below the manifest's folder.
+    The key is the id field, or else the path as it is below the manifest's folder.
     """
-
-    place: Place
-    source_name: str
-    uri: Annotated[
-        str | None, Field(description=f"field of paths; default: the first of {URI_COLUMNS}")
-    ] = None
-    label: Annotated[
-        str | None, Field(description=f"field of labels; default: the first of {LABEL_COLUMNS}")
-    ] = None
-    split_column: Annotated[
-        str | None, Field(description=f"field of splits; default: the first of {SPLIT_COLUMNS}")
-    ] = None
-    id: Annotated[str | None, Field(description="field of stable row ids, used as keys")] = None
-    boxes: Annotated[
-        str | None, Field(description='field of boxes [{"label": …, "xyxy": […]}]; default: boxes')
-    ] = None
-    mask: Annotated[str | None, Field(description="field of paths of masks")] = None
-    extra: Annotated[Names, Field(description="fields kept in extra")] = ()
-    split: Annotated[str | None, Field(description="the split of rows without one")] = None
-    roots: Annotated[Names, Field(description="other folders that paths may lead into")] = ()
-    problems: Problems = Field(default_factory=Problems, init=False)
 
     def records(self) -> Iterator[pa.Table]:
         """The records, in bounded tables, sorted by uri."""
@@ -64,28 +34,17 @@ class Jsonl:
         with world(f"reading {display(name)}"), self.place.open(name) as file:
             present = _fields(file)
             file.seek(0)
-            manifest = Manifest(
-                References(self.place, self.roots),
-                self._columns(present),
-                self.source_name,
-                self.split,
-                self.problems,
-            )
+            manifest = self.manifest(self._columns(present))
             yield from manifest.tables(self._lines(file, display(name)))
 
     def _columns(self, present: list[str]) -> Columns:
         uri = self.uri or pick_column(None, URI_COLUMNS, present)
         if uri is None:
             raise ConfigError(f"which field names the images? set uri to one of {present}")
-        return Columns(
-            uri=uri,
-            label=self.label or pick_column(None, LABEL_COLUMNS, present),
-            split=self.split_column or pick_column(None, SPLIT_COLUMNS, present),
-            id=self.id,
-            boxes=self.boxes or pick_column(None, ("boxes",), present),
-            mask=self.mask,
-            extra=self.extra,
-        )
+        # a field that is asked for may first occur behind the lines that were looked at
+        asked = (self.label, self.split_column, self.id, self.boxes, self.mask, *self.extra)
+        columns = self.columns([*present, *(name for name in asked if name)], uri)
+        return replace(columns, boxes=self.boxes or pick_column(None, ("boxes",), present))
 
     def _lines(self, file: Any, name: str) -> Iterator[Line]:
         number = 0

@@ -10,11 +10,8 @@ from pydantic import ConfigDict, Field
 from pydantic.dataclasses import dataclass
 
 from cvdata.errors import ConfigError, ErrorCode, StorageError
-from cvdata.sources.base import Names, Problems
 from cvdata.sources.listing import Entry, display
 from cvdata.sources.manifest import (
-    LABEL_COLUMNS,
-    SPLIT_COLUMNS,
     URI_COLUMNS,
     Columns,
     Line,
@@ -24,9 +21,9 @@ from cvdata.sources.manifest import (
     pick_column,
     scalar,
 )
+from cvdata.sources.manifest_options import ManifestOptions
 from cvdata.sources.ordering import sort_tables
 from cvdata.sources.parquet_file import BadParquet, class_names, decoding, open_parquet
-from cvdata.sources.place import Place
 from cvdata.sources.record import Record, denied, tables_of, unique
 from cvdata.sources.references import References
 from cvdata.sources.uris import ParquetRow
@@ -36,36 +33,16 @@ _BATCH_ROWS = 4096
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
-class Parquet:
+class Parquet(ManifestOptions):
     """Rows of Parquet files. Image bytes are not read at ingest, later row by row.
 
     The bytes column is binary, or a struct with a binary field `bytes`. The key is the id column;
     without one `file#row` (which moves when files are rewritten), or for paths the path itself.
     """
 
-    place: Place
-    source_name: str
     bytes: Annotated[
         str | None, Field(description=f"column of image bytes; default: one of {BYTES_COLUMNS}")
     ] = None
-    uri: Annotated[
-        str | None, Field(description=f"column of paths; default: one of {URI_COLUMNS}")
-    ] = None
-    label: Annotated[
-        str | None, Field(description=f"column of labels; default: the first of {LABEL_COLUMNS}")
-    ] = None
-    split_column: Annotated[
-        str | None, Field(description=f"column of splits; default: the first of {SPLIT_COLUMNS}")
-    ] = None
-    id: Annotated[str | None, Field(description="column of stable row ids, used as keys")] = None
-    boxes: Annotated[
-        str | None, Field(description="column of boxes, list<struct{label, xyxy}> or JSON")
-    ] = None
-    mask: Annotated[str | None, Field(description="column of paths of masks")] = None
-    extra: Annotated[Names, Field(description="columns kept in extra")] = ()
-    split: Annotated[str | None, Field(description="the split of rows without one")] = None
-    roots: Annotated[Names, Field(description="other folders that paths may lead into")] = ()
-    problems: Problems = Field(default_factory=Problems, init=False)
 
     def records(self) -> Iterator[pa.Table]:
         """The records, in bounded tables, sorted by (uri, offset)."""
@@ -87,7 +64,7 @@ class Parquet:
                 schema = open_parquet(raw, entry.size_bytes).schema_arrow
             except BadParquet as error:
                 raise ConfigError(f"{display(entry.path)}: {error}") from error
-        self._columns(schema, "")
+        self.columns(schema.names, "")
         if self.uri is not None and self.bytes is None:
             return None
         asked = (self.bytes,) if self.bytes is not None else BYTES_COLUMNS
@@ -99,19 +76,6 @@ class Parquet:
             )
         return found
 
-    def _columns(self, schema: pa.Schema, uri: str) -> Columns:
-        for name in (self.id, self.boxes, self.mask, *self.extra):
-            pick_column(name, (), schema.names)
-        return Columns(
-            uri=uri,
-            label=pick_column(self.label, LABEL_COLUMNS, schema.names),
-            split=pick_column(self.split_column, SPLIT_COLUMNS, schema.names),
-            id=self.id,
-            boxes=self.boxes,
-            mask=self.mask,
-            extra=self.extra,
-        )
-
     def _manifest(self, entry: Entry) -> Manifest:
         with self.place.open(entry.path) as raw:
             schema = open_parquet(raw, entry.size_bytes).schema_arrow
@@ -122,9 +86,7 @@ class Parquet:
                 f"{display(entry.path)}: which column names the images, or holds their bytes? "
                 f"set uri or bytes to one of {schema.names}"
             )
-        columns = self._columns(schema, uri)
-        references = References(self.place, self.roots)
-        return Manifest(references, columns, self.source_name, self.split, self.problems)
+        return self.manifest(self.columns(schema.names, uri))
 
     def _lines(self, entry: Entry, manifest: Manifest) -> Iterator[Line]:
         used = manifest.columns
@@ -171,7 +133,7 @@ class Parquet:
         column = next((path for path in paths if path is not None), None)
         if column is None:
             raise BadParquet(f"no column of image bytes among {', '.join(schema.names)}")
-        return column, self._columns(schema, "")
+        return column, self.columns(schema.names, "")
 
     def _byte_row(
         self,
