@@ -55,7 +55,8 @@ class Status(OneWorkspace):
             )
         console.print(table)
         for model in indexed_models(head):
-            console.print(status_line(workspace.store, head, model), highlight=False)
+            line = status_line(workspace.store, head, model)
+            console.print(line, highlight=False, markup=False)
         for commit in workspace.commits()[-self.commits :] if self.commits else []:
             when = datetime.fromisoformat(commit.created).strftime("%Y-%m-%d %H:%M")
             console.print(f"commit {commit.seq}  {when} UTC  {commit.job}  {_brief(commit.stats)}")

@@ -136,8 +136,9 @@ def train(factory: str, sample: F32, dimension: int) -> Template:
                 )
             ivf.cp.min_points_per_centroid = 1
             if faiss.get_num_gpus() > 0:
-                flat = faiss.IndexFlatIP(ivf.d)
-                ivf.clustering_index = faiss.index_cpu_to_all_gpus(flat)
+                # held by this name as well: the IVF itself does not keep it alive
+                on_gpus = faiss.index_cpu_to_all_gpus(faiss.IndexFlatIP(ivf.d))
+                ivf.clustering_index = on_gpus
         few = sample.size < SMALL_FLOATS
         try:
             with one_thread() if few else nullcontext():
