@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Any
@@ -21,6 +22,8 @@ from cvdata.stages.isolation_process import Confinement
 from cvdata.stages.predict import limits_text
 from cvdata.storage import Store, digest
 
+WRITERS = 8
+"""Files being written at once: a write waits for the disk or the store, not for the CPU."""
 VARIANTS_AT_ONCE = 4
 """Variants of a parent in one order: the time limit is an order's."""
 
@@ -107,11 +110,13 @@ class Augment:
         return pa.Table.from_pylist(done, schema=AUGMENTED)
 
     def _pass(self, tasks: Sequence[Mapping[str, Any]], known: Known) -> list[dict[str, Any]]:
-        rows: list[dict[str, Any]] = [{}] * len(tasks)
-        for places, outcome in self.made(tasks, known):
-            for place, made in zip(places, outcome, strict=True):
-                rows[place] = self._row(tasks[place], made, known)
-        return rows
+        """Files are written while the next copies are made; all are when this returns."""
+        rows: list[Future[dict[str, Any]] | None] = [None] * len(tasks)
+        with ThreadPoolExecutor(WRITERS, "cvdata-gallery") as writers:
+            for places, outcome in self.made(tasks, known):
+                for place, made in zip(places, outcome, strict=True):
+                    rows[place] = writers.submit(self._row, tasks[place], made, known)
+        return [row.result() for row in rows if row is not None]
 
     def _row(self, task: Mapping[str, Any], made: Made, known: Known) -> dict[str, Any]:
         if "error" in made:
@@ -162,7 +167,7 @@ class Augment:
             for i in places
         ]
         order = {
-            "making": self.recipe.making.encode(),
+            "making": self.recipe.making.text,
             "images": [entry for entry, _ in scenes],
             "variants": variants,
         }

@@ -67,8 +67,9 @@ class Making:
     limits: Limits = field(default_factory=Limits)
     min_visible: float = 0.3
 
-    def encode(self) -> str:
-        """JSON."""
+    @cached_property
+    def text(self) -> str:
+        """JSON; `decode` reads it."""
         value = asdict(self)
         value["limits"]["formats"] = sorted(self.limits.formats)
         return json.dumps(value, sort_keys=True, separators=(",", ":"))

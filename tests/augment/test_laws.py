@@ -76,7 +76,7 @@ def test_names_are_distinct() -> None:
 
 
 @ALL
-@settings(max_examples=8, deadline=None)
+@settings(max_examples=5, deadline=None)
 @given(size=SIDES, seed=st.integers(0, 2**40), is_gray=st.booleans())
 def test_seeded_shaped_and_followed(
     kind: type[Operation], size: tuple[int, int], seed: int, is_gray: bool
@@ -115,7 +115,7 @@ def test_something_at_full_strength(kind: type[Operation]) -> None:
 @pytest.mark.parametrize("size", ODD_SIZES, ids=lambda s: f"{s[0]}x{s[1]}")
 def test_odd_sizes(kind: type[Operation], size: tuple[int, int]) -> None:
     operation = build(kind.name)
-    for seed in range(3):
+    for seed in range(2):
         scene = with_partners(a_scene(*size, is_gray=seed == 1), operation)
         _check(_run(operation, scene, seed), scene)
 
@@ -143,7 +143,7 @@ def test_grey_stays_grey(kind: type[Operation]) -> None:
 
 
 @pytest.mark.parametrize("name", AFFINE)
-@settings(max_examples=25, deadline=None)
+@settings(max_examples=12, deadline=None)
 @given(
     seed=st.integers(0, 2**40),
     size=st.tuples(st.integers(24, 90), st.integers(24, 90)),
