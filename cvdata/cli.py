@@ -22,6 +22,7 @@ JOBS = {
     "index": "embeddings -> a FAISS index with its measured recall, changed in place",
     "outliers": "measures, embeddings -> images unlike the others, each with its reason",
     "labels": "embeddings or predictions -> labels and boxes that are probably wrong",
+    "map": "embeddings -> a 2-D map, what looks alike side by side",
     "split": "copies -> train, val and test that do not leak; what is assigned stays",
     "export": "selection -> ImageFolder, WebDataset, Parquet, COCO, YOLO, VOC, Hugging Face, …",
     "augment": "selection -> new images by a policy, boxes and labels following",

@@ -64,8 +64,9 @@ def published_model() -> brisque.Regression:
 class Brisque:
     """BRISQUE (Mittal et al. 2012) by the published model, at full size.
 
-    Equal to the package `brisque` 0.2.0, whose model it reads, to 0.01 on photographs. Trained on
-    photographs: of drawings, text and microscopy it says little.
+    Equal to the package `brisque` 0.2.0, whose model it reads, to 0.01; to 0.5 where large areas
+    are flat, in which rounding decides the signs. Trained on photographs: of drawings, text and
+    microscopy it says little.
     """
 
     name: ClassVar[str] = "brisque"
