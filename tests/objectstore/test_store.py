@@ -1,0 +1,101 @@
+"""The storage protocol on S3: exclusive writes, and what a bad network does to them."""
+
+import threading
+from typing import Any, ClassVar
+
+import fsspec
+import pytest
+from fsspec.implementations.memory import MemoryFileSystem
+
+from cvdata.errors import ConfigError, StorageError
+from cvdata.storage import Store
+from tests.objectstore.server import S3Server
+
+
+def test_the_first_writer_of_a_name_wins(bucket: str) -> None:
+    store = Store(f"{bucket}/w")
+    store.probe()
+    assert store.put_new("a/part", b"one")
+    assert not store.put_new("a/part", b"two")
+    assert store.get("a/part") == b"one"
+    assert [e.path for e in store.list()] == ["a/part"]
+    with pytest.raises(FileNotFoundError):
+        store.get("a/none")
+    store.delete("a/part")
+    store.delete("a/part")
+    assert list(store.list()) == []
+
+
+def test_of_eight_writers_at_once_one_wins(bucket: str) -> None:
+    for number in range(20):
+        won = _race(f"{bucket}/w", f"c/{number:03d}")
+        assert len(won) == 1
+        assert Store(f"{bucket}/w").get(f"c/{number:03d}") == str(won[0]).encode()
+
+
+def _race(url: str, name: str) -> list[int]:
+    """Which of eight threads were told that they wrote `name`."""
+    won: list[int] = []
+    barrier = threading.Barrier(8)
+
+    def write(who: int) -> None:
+        store = Store(url)
+        barrier.wait()
+        if store.put_new(name, str(who).encode()):
+            won.append(who)
+
+    threads = [threading.Thread(target=write, args=(i,)) for i in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return won
+
+
+@pytest.mark.usefixtures("quick_retries")
+@pytest.mark.parametrize("fault", ["refused", "throttled", "reset", "lost", "conflict", "slow"])
+def test_faults_in_three_answers_of_ten_changes_nothing(
+    bucket: str, s3_server: S3Server, fault: str
+) -> None:
+    store = Store(f"{bucket}/{fault}")
+    s3_server.faults.rates = {fault: 0.3}
+    for i in range(10):
+        data = f"part {i}".encode()
+        store.put_new(f"p/{i:02d}", data)  # False where the answer to a finished write was lost
+        assert not store.put_new(f"p/{i:02d}", b"another"), "the name is taken"
+        assert store.get(f"p/{i:02d}") == data
+    store.probe()
+    assert s3_server.faults.seen[fault] >= 3
+    s3_server.faults.rates = {}
+    assert len(list(store.list())) == 10
+
+
+def test_a_store_that_stays_down_is_an_error_that_says_what_to_do(
+    bucket: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    import cvdata.storage
+    from cvdata.retry import Retry
+
+    monkeypatch.setattr(cvdata.storage, "RETRY", Retry(attempts=2, base_seconds=0.01))
+    monkeypatch.setenv("AWS_MAX_ATTEMPTS", "1")
+    store = Store(f"{bucket}/w")
+    s3_server.faults.rates = {"throttled": 1.0}
+    with pytest.raises(StorageError, match="run the same command again"):
+        store.get("anything")
+
+
+class Careless(MemoryFileSystem):  # type: ignore[misc]
+    """Takes any write, whatever condition it carries."""
+
+    protocol = "careless"
+    store: ClassVar[dict[str, Any]] = {}
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        super().pipe_file(path, value, **kwargs)
+
+
+def test_a_store_that_ignores_the_condition_is_refused() -> None:
+    fsspec.register_implementation("careless", Careless, clobber=True)
+    with pytest.raises(ConfigError, match="--single-writer"):
+        Store("careless://w").probe()
+    Store("careless://w", single_writer=True).probe()
