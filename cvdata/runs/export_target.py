@@ -37,6 +37,8 @@ def claim(target: Store, workspace: str, plan: Mapping[str, Any], *, replace: bo
 def inspect(target: Store, workspace: str, plan: Mapping[str, Any], *, replace: bool) -> Claim:
     """What `claim` would find; nothing is changed."""
     _refuse_inside(target, workspace)
+    if target.fs.isfile(target.root):
+        raise ConfigError(f"{target.url} is a file; name a folder")
     held = _read(target, FACTS)
     before = held or _read(target, PLAN)
     if before is None:
@@ -82,11 +84,9 @@ def _read(target: Store, path: str) -> dict[str, Any] | None:
 
 
 def _is_empty(target: Store) -> bool:
-    """Whether nothing is there. One listing of the top; a file in its place is not empty."""
+    """Whether nothing is there, by one listing of the top."""
     target.fs.invalidate_cache()
     try:
-        if target.fs.isfile(target.root):
-            raise ConfigError(f"{target.url} is a file; name a folder")
         return not target.fs.ls(target.root, detail=False)
     except FileNotFoundError:
         return True

@@ -5,11 +5,12 @@ import json
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 
 from cvdata import Workspace
 from cvdata.schema import SELECTION
-from tests.jobs.flows import cvdata
+from tests.jobs.flows import cvdata, make_photos
 
 Tree = dict[str, str]
 
@@ -53,6 +54,23 @@ def select(where: Path, drop: dict[str, list[str]], weights: dict[str, float]) -
     ]
     with workspace.change("decide", {}) as change:
         change.replace("selection", [pa.Table.from_pylist(rows, SELECTION)], SELECTION)
+
+
+def boxed_workspace(root: Path) -> Path:
+    """A workspace of 60 images with boxes in two splits, and three without a label file."""
+    rng = np.random.default_rng(0)
+    for split, numbers in (("train", range(40)), ("val", range(40, 60))):
+        make_photos(root / "yolo" / "images" / split, numbers)
+        labels = root / "yolo" / "labels" / split
+        labels.mkdir(parents=True)
+        for n in numbers:
+            if n % 20:
+                rows = rng.uniform(0.3, 0.5, (n % 4, 4))
+                lines = (" ".join(map(str, [i % 3, *row])) for i, row in enumerate(rows))
+                (labels / f"{n:05d}.txt").write_text("\n".join(lines))
+    (root / "yolo" / "data.yaml").write_text("names: [cat, dog, 'a/b']\n")
+    ingest(root / "yolo", root / "w")
+    return root / "w"
 
 
 def facts(rows: list[dict[str, Any]]) -> dict[str, tuple[Any, ...]]:
