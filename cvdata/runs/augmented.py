@@ -1,70 +1,19 @@
-"""Augmented copies as records: what an export adds to a selection, and a manifest to ingest."""
+"""What a run of augmentation made: its figures, and a manifest of the copies to ingest."""
 
 import json
 from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
-import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.errors import ConfigError
-from cvdata.maintenance import MADE_TABLES, MANIFEST
+from cvdata.maintenance import MANIFEST
 from cvdata.parts import read_columns
 from cvdata.runs.augment import Augmented, AugmentOptions, gallery_of
 from cvdata.runs.filling import Tally
-from cvdata.schema import RECORDS
 from cvdata.schema_augmented import AUGMENTED
 from cvdata.stages.augment import Gallery
 from cvdata.workspace import Workspace
-
-
-def augmented_records(workspace: Workspace, policy: str) -> pa.Table:
-    """The good copies of a policy as rows of `schema.RECORDS`, by id.
-
-    `source` is `augmented/<policy>`, `key` is `<parent's hex id>#<variant>`; `extra` holds parent,
-    variant, policy and, of mixed images, the labels with their weights.
-    """
-    name = f"{MADE_TABLES}{policy}"
-    if name not in workspace.tables():
-        made = [
-            n.removeprefix(MADE_TABLES) for n in workspace.tables() if n.startswith(MADE_TABLES)
-        ]
-        known = ", ".join(made) or "none yet"
-        raise ConfigError(f"no copies by policy {policy!r}; there are: {known} (`cvdata augment`)")
-    rows = workspace.read(name)
-    rows = rows.filter(pc.is_null(rows["error"]))
-    keys = [f"{p.hex()}#{v}" for p, v in zip(*_lists(rows, "parent_id", "variant"), strict=True)]
-    columns: dict[str, Any] = {
-        "image_id": rows["image_id"],
-        "revision": [digest.hex() for digest in rows["sha256"].to_pylist()],
-        "source": pa.repeat(name, len(rows)),
-        "key": [key.encode() for key in keys],
-        "extra": [_extra(row) for row in rows.select(_EXTRA).to_pylist()],
-        **{n: rows[n] for n in ("uri", "size_bytes", "split", "label", "boxes", "mask_uri")},
-    }
-    return pa.table(
-        {f.name: columns.get(f.name, pa.nulls(len(rows), f.type)) for f in RECORDS}, schema=RECORDS
-    )
-
-
-_EXTRA = ["parent_id", "variant", "policy", "label", "labels", "extra"]
-
-
-def _lists(rows: pa.Table, *names: str) -> list[list[Any]]:
-    return [rows[name].to_pylist() for name in names]
-
-
-def _extra(row: dict[str, Any]) -> str:
-    own = json.loads(row["extra"]) if row["extra"] else {}
-    own["augmented"] = {
-        "parent": row["parent_id"].hex(),
-        "variant": row["variant"],
-        "policy": row["policy"],
-    }
-    if _is_mixed(row):
-        own["labels"] = row["labels"]
-    return json.dumps(own, sort_keys=True, separators=(",", ":"))
 
 
 def _is_mixed(row: dict[str, Any]) -> bool:

@@ -1,7 +1,7 @@
 """Compaction as a run: its own commit, for every keyed table that has gathered small parts."""
 
 from cvdata.keys import KeySet
-from cvdata.maintenance import compact
+from cvdata.maintenance import MADE_TABLES, compact
 from cvdata.parts import read_columns
 from cvdata.schema import RECORDS
 from cvdata.tables import KEY_COLUMNS
@@ -17,7 +17,7 @@ def compact_workspace(workspace: Workspace) -> dict[str, tuple[int, int]]:
         rows = read_columns(change.store, change.records, RECORDS, KEY_COLUMNS)
         current = KeySet.of(rows["image_id"], rows["revision"])
         for name, state in change.base.tables.items():
-            if "covers" not in state.meta:
+            if "covers" not in state.meta and not name.startswith(MADE_TABLES):
                 continue
             merged = compact(change.store, name, state, current)
             if merged is not state:
