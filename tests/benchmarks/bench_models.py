@@ -95,7 +95,7 @@ def command_seconds(paths: list[Path], few: int, *words: str) -> float:
     took = []
     for some in (paths[:few], paths):
         with tempfile.TemporaryDirectory() as folder:
-            listing = Path(folder) / "list.csv"
+            listing = some[0].parent / f"{len(some)}.csv"
             listing.write_text("\n".join(["path", *map(str, some)]))
             where = ("--workspace", f"{folder}/w")
             _run("ingest", str(listing), *where)

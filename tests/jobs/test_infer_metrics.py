@@ -209,7 +209,8 @@ def test_the_default_model_is_right_on_real_images(tmp_path: Path, shared_data: 
     (tmp_path / "list.csv").write_text("\n".join(lines))
     config, where = tmp_path / "infer.yaml", tmp_path / "w"
     config.write_text(json.dumps({"classes": classes}))
-    cvdata("ingest", tmp_path / "list.csv", "--workspace", where)
+    roots = ("--source-options", f"roots={files[0].parent}")
+    assert cvdata("ingest", tmp_path / "list.csv", "--workspace", where, *roots) == 0
     assert cvdata("infer", "--workspace", where, "--task", "classify", "--config", config) == 0
     workspace = Workspace(str(where))
     truth = [int(classes[lb]) for lb in workspace.read("records", ["label"])["label"].to_pylist()]
