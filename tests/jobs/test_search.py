@@ -224,7 +224,9 @@ def test_a_request_that_cannot_be_met_says_what_to_change(
 ) -> None:
     where = ("--workspace", coloured / "w")
     tiles = ("--model", "tests.jobs.odd_models:Tiles")
-    assert cvdata("infer", *where, *tiles) == 0
+    assert cvdata("infer", *where, *tiles, "--max-error-rate", "0.5") == 3, (
+        "pure colours are planted"
+    )
     longer = coloured / "longer.yaml"
     longer.write_text("parameters: {lengthen: true}\n")
     (coloured / "bad.jpg").write_bytes(b"no picture")
