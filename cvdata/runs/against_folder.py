@@ -3,7 +3,7 @@
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.image import Limits
-from cvdata.models import ModelOptions, Task
+from cvdata.models import ModelOptions, Task, resolve
 from cvdata.runs.dedup_options import DedupOptions
 from cvdata.runs.filling import FillOptions
 from cvdata.runs.infer import ModelSettings, Request, placed, plan_inference
@@ -28,7 +28,10 @@ def measured(
     """
     root = workspace.store.url.rstrip("/")
     other = Workspace(f"{root}{SUFFIX}/{digest(source.encode())[:16]}")
-    listed = open_source(source, source_name="default")
+    try:
+        listed = open_source(source, source_name="default")
+    except ConfigError as error:
+        raise ConfigError(f"--against {source} is no workspace, nor a source: {error}") from error
     with other.change("ingest", {"source": source}) as change:
         change.replace("records", cut(listed.records()), RECORDS, tag="default")
     if not other.refresh().head.tables["records"].rows:
@@ -52,8 +55,6 @@ def _request(workspace: Workspace, options: DedupOptions) -> Request:
     request = Request(
         str(meta["model"]), ModelOptions(task=Task.EMBED), options.table.partition("/")[2]
     )
-    from cvdata.models import resolve
-
     if resolve(request.model, request.options).weights_digest != meta["weights"]:
         raise ConfigError(
             f"{options.table} was made with weights of your own: run `cvdata infer` with them on "

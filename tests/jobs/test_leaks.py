@@ -135,7 +135,7 @@ def test_without_verification_no_pair_is_lost(two: tuple[Path, Truth], tmp_path:
     folder, _ = two
     shutil.copytree(folder / "mine", tmp_path / "mine")
     shutil.copytree(folder / "benchmark", tmp_path / "benchmark")
-    flags = ("--against", tmp_path / "benchmark", "--no-verify")
+    flags = ("--against", tmp_path / "benchmark", "--no-verify", "--radius", "8")
     assert cvdata("dedup", "--workspace", tmp_path / "mine", *flags) == 0
     assert set(_external(folder)) <= set(_external(tmp_path))
 
