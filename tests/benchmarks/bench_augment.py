@@ -1,6 +1,6 @@
 """`cvdata augment` against a torch DataLoader that does the same to the same files, in one run.
 
-    python -m tests.benchmarks.bench_augment [--images 1200] [--rounds 1]
+    python -m tests.benchmarks.bench_augment [--images 1600] [--rounds 1]
 
 Each round runs, on the same files and two processes, all single-threaded: a DataLoader whose
 dataset reads, decodes, applies `torchvision.transforms.v2` with the strengths and probabilities of
@@ -39,7 +39,8 @@ from jobs import ingest
 from tests.benchmarks.photos import replicate, shared_data
 
 WORKERS = 2
-CHUNK = 50
+BATCH, CHUNK = 50, 200
+"""Images a batch of the DataLoaders; copies a chunk of the job (large datasets get 256)."""
 POLICY = "medium"
 ENCODING = Encoding()
 
@@ -106,7 +107,7 @@ def _loader(dataset: Dataset[object]) -> tuple[float, list[object]]:
     """(images/s once each worker gave its first batch, all items)."""
     loader: Callable[..., DataLoader[object]] = DataLoader
     batches = iter(
-        loader(dataset, CHUNK, num_workers=WORKERS, worker_init_fn=_init, collate_fn=_same)
+        loader(dataset, BATCH, num_workers=WORKERS, worker_init_fn=_init, collate_fn=_same)
     )
     found = [item for _ in range(WORKERS) for item in next(batches)]
     n_first = len(found)
@@ -134,7 +135,7 @@ def _job(where: str, n: int) -> tuple[float, set[bytes]]:
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=1200)
+    parser.add_argument("--images", type=int, default=1600)
     parser.add_argument("--rounds", type=int, default=1)
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cvdata-bench-"))
