@@ -147,7 +147,7 @@ def _tensor(images: Pixels, device: str) -> torch.Tensor:
 def _saved(model: nn.Module) -> bytes:
     buffer = io.BytesIO()
     state = {name: value.cpu().numpy() for name, value in model.state_dict().items()}
-    np.savez(buffer, **state)  # type: ignore[arg-type]
+    np.savez(buffer, **state)
     return buffer.getvalue()
 
 

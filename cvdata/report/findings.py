@@ -9,6 +9,7 @@ import pyarrow.compute as pc
 
 from cvdata.report.display import heading
 from cvdata.report.inputs import DuplicateFacts, IssueNote, ReportInput
+from cvdata.report.outlier_facts import OutlierFacts
 
 PARTIAL = frozenset({"measure_failed", "model_failed"})
 """Error codes of images that were read all the same."""
@@ -38,6 +39,7 @@ def findings(data: ReportInput) -> list[Finding]:
         Finding(heading(issue), n, f"issue-{issue}", tuple(r["image_id"] for r in rows[issue]))
         for issue, n in ranked(issue_counts(data))
     ]
+    seen += strangers(data.outliers)
     return bad + sorted(seen + copies(data.duplicates), key=lambda f: (-f.n, f.title))
 
 
@@ -67,6 +69,15 @@ def copies(facts: DuplicateFacts | None) -> list[Finding]:
         ),
     ]
     return [finding for finding in found if finding.n]
+
+
+def strangers(facts: OutlierFacts | None) -> list[Finding]:
+    """Images that several methods call outliers."""
+    n = facts.method("consensus").n_flagged if facts is not None else 0
+    if facts is None or not n:
+        return []
+    rows = facts.rows.filter(pc.equal(facts.rows["method"], "consensus"))
+    return [Finding("Outliers", n, "outliers", tuple(rows["image_id"].to_pylist()))]
 
 
 def _one_each(rows: pa.Table, group: str, image: str) -> tuple[bytes, ...]:

@@ -7,6 +7,7 @@ from typing import Any
 import pyarrow as pa
 
 from cvdata.report.model_facts import ModelFacts
+from cvdata.report.outlier_facts import OutlierFacts
 from cvdata.report.selection_facts import SelectionFacts
 from cvdata.schema import CONFLICTS, ID, ISSUES, LEAKS, RECORDS
 
@@ -163,6 +164,7 @@ class ReportInput:
     tables: Mapping[str, pa.Table] = field(default_factory=dict)
     answers: Mapping[str, Any] = field(default_factory=dict)
     duplicates: DuplicateFacts | None = None
+    outliers: OutlierFacts | None = None
     models: tuple[ModelFacts, ...] = ()
     selection: SelectionFacts | None = None
     thumbs: Mapping[bytes, bytes] = field(default_factory=dict)

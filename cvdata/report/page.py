@@ -17,6 +17,7 @@ from cvdata.report.gallery import galleries
 from cvdata.report.inputs import CommitFacts, ReportInput
 from cvdata.report.leaks import leaks
 from cvdata.report.models import models
+from cvdata.report.outliers import outliers
 from cvdata.report.overview import overview
 from cvdata.report.questions import questions
 from cvdata.report.section import Section, fill
@@ -27,6 +28,7 @@ SECTIONS: tuple[Callable[[ReportInput], list[Section]], ...] = (
     overview,
     failures,
     galleries,
+    outliers,
     duplicates,
     leaks,
     conflicts,

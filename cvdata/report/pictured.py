@@ -7,6 +7,7 @@ from cvdata.report.gallery import SHOWN
 from cvdata.report.inputs import ReportInput
 from cvdata.report.leaks import shown_leaks
 from cvdata.report.models import shown_hardest
+from cvdata.report.outliers import shown_outliers
 
 
 def shown_images(data: ReportInput) -> list[bytes]:
@@ -19,5 +20,6 @@ def shown_images(data: ReportInput) -> list[bytes]:
         ids += shown_groups(data.duplicates)
         ids += shown_leaks(data.duplicates)
         ids += shown_conflicts(data.duplicates)
+    ids += shown_outliers(data.outliers)
     ids += shown_hardest(data.models)
     return list(dict.fromkeys(ids))

@@ -11,6 +11,7 @@ import pyarrow as pa
 
 from cvdata.report.inputs import DuplicateFacts, ReportInput
 from cvdata.report.model_facts import ModelFacts
+from cvdata.report.outlier_facts import OutlierFacts
 
 _QUOTED = re.compile(
     r"""(?P<q>['"`])(?P<path>(?:[A-Za-z][A-Za-z0-9+.-]*:/|~?/|[A-Za-z]:\\|\\\\)[^'"`]*)(?P=q)"""
@@ -39,6 +40,7 @@ def without_paths(data: ReportInput) -> ReportInput:
         tables={name: _table(table, clean) for name, table in data.tables.items()},
         answers=_any(data.answers, clean),
         duplicates=_duplicates(data.duplicates, clean),
+        outliers=_outliers(data.outliers, clean),
         models=tuple(_model(facts, clean) for facts in data.models),
         statistics=_any(data.statistics, clean),
     )
@@ -117,6 +119,14 @@ def _model(facts: ModelFacts, clean: Callable[[str], str]) -> ModelFacts:
         hardest=_any(facts.hardest, clean),
         comparison=_any(facts.comparison, clean),
     )
+
+
+def _outliers(facts: OutlierFacts | None, clean: Callable[[str], str]) -> OutlierFacts | None:
+    """Labels stand in the names of clusters and in explanations."""
+    if facts is None:
+        return None
+    clusters = tuple((clean(title), n) for title, n in facts.clusters)
+    return replace(facts, clusters=clusters, rows=_table(facts.rows, clean))
 
 
 def _summed(counts: Mapping[str, int], clean: Callable[[str], str]) -> Counter[str]:

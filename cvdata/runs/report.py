@@ -15,10 +15,12 @@ from cvdata.image import Limits, open_image
 from cvdata.issues import ISSUES
 from cvdata.report.inputs import ERROR_ROWS, CommitFacts, DuplicateFacts, IssueNote, ReportInput
 from cvdata.report.model_facts import ModelFacts
+from cvdata.report.outlier_facts import OutlierFacts
 from cvdata.report.pictured import shown_images
 from cvdata.report.thumbnail import encode_thumb
 from cvdata.runs.report_duplicates import gather_duplicates
 from cvdata.runs.report_models import gather_models
+from cvdata.runs.report_outliers import gather_outliers
 from cvdata.runs.report_selection import gather_selection
 from cvdata.schema import ID, RECORDS
 from cvdata.schema import ISSUES as ISSUES_SCHEMA
@@ -60,6 +62,7 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
     flags = _issues(workspace, notes, per_issue)
     read = _errors(workspace, per_error)
     duplicates, models = gather_duplicates(workspace), gather_models(workspace)
+    outliers = gather_outliers(workspace)
     data = ReportInput(
         title=title or source_names(workspace),
         commit=_facts(head, workspace.tables()),
@@ -67,7 +70,7 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
         n_ok=read.n_ok,
         errors=read.counts,
         error_rows=read.rows,
-        records=_records(workspace, _named(flags.worst, read.rows, duplicates, models)),
+        records=_records(workspace, _named(flags.worst, read.rows, duplicates, models, outliers)),
         issues=flags.worst,
         issue_counts=flags.counts,
         n_flagged=flags.n_images,
@@ -77,6 +80,7 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
         if "summary.json" in head.artifacts
         else {},
         duplicates=duplicates,
+        outliers=outliers,
         selection=gather_selection(workspace),
         models=models,
         statistics=_statistics(workspace),
@@ -115,10 +119,13 @@ def _named(
     errors: pa.Table,
     duplicates: DuplicateFacts | None,
     models: Sequence[ModelFacts],
+    outliers: OutlierFacts | None,
 ) -> pa.ChunkedArray:
     """Every image of which the report tells the name."""
     told = [row["image_id"] for one in models for row in (*one.hardest, *one.flips)]
     columns = [issues["image_id"], errors["image_id"], pa.chunked_array([pa.array(told, ID)])]
+    if outliers is not None:
+        columns.append(outliers.rows["image_id"])
     if duplicates is not None:
         columns += [duplicates.groups["image_id"], duplicates.conflicts["image_id"]]
         columns += [duplicates.leaks["id_a"], duplicates.leaks["id_b"]]
