@@ -27,6 +27,7 @@ MAD_SCALE = 1.4826022185056018
 MEAN_SCALE = 1.2533141373155001
 """√(π/2): the same for the mean absolute deviation."""
 LARGEST_Z = 1000.0
+HANDICAP = 1.0
 
 
 def values_of(rows: Rows, name: str) -> F64:
@@ -110,7 +111,8 @@ class Reconstruction:
     """How badly an autoencoder gives an image back: the largest robust z of its errors' logarithms.
 
     Of the whole image, of a detail, and of the whole relative to its own gradients (see
-    `models.autoencoder.errors`). Only what is worse than usual counts.
+    `models.autoencoder.errors`). Only what is worse than usual counts; the relative error must be
+    `HANDICAP` farther out, for any unusual composition moves it a little.
     """
 
     names: tuple[str, ...]
@@ -135,7 +137,8 @@ class Reconstruction:
     def z(self, rows: Rows) -> F64:
         """(N, errors), NaN where the image could not be read."""
         values = np.stack([_logarithms(rows, name) for name in self.names], axis=1)
-        return np.asarray((values - self.medians) / self.scales)
+        late = np.array([HANDICAP * (name == RECONSTRUCTION[2]) for name in self.names])
+        return np.asarray((values - self.medians) / self.scales - late)
 
     def score(self, rows: Rows) -> F64:
         """(N,), NaN where the image could not be read."""
