@@ -17,7 +17,6 @@ from cvdata.errors import ConfigError, WorkspaceError
 from cvdata.kernels.neighbors import F32
 
 U8 = npt.NDArray[np.uint8]
-_SLICE = 65_536
 SMALL_FLOATS = 4_000_000
 """Below so many numbers threads wait for one another longer than they work."""
 
@@ -70,17 +69,17 @@ class Template:
         return index
 
     def extend(self, index: Any, codes: U8) -> None:
-        """Add rows to an index that `filled` made; their numbers follow its last."""
+        """Add rows to an index that `filled` made: to a graph at any time, else to an empty one."""
         if not self.is_coded:
             # several threads would link the graph in an order that changes from run to run
             with one_thread():
                 index.add(np.ascontiguousarray(codes).view(np.float32).reshape(-1, self.dimension))
             return
-        base, first = base_of(index), int(index.ntotal)
-        for start in range(0, len(codes), _SLICE):
-            some = np.ascontiguousarray(codes[start : start + _SLICE])
-            numbers = np.arange(first + start, first + start + len(some))
-            base.add_sa_codes(some, numbers)
+        base = base_of(index)
+        if lists_of(index) is None:
+            base.add_sa_codes(np.ascontiguousarray(codes), np.arange(len(codes)))
+        else:
+            _fill_lists(base, codes)
         index.ntotal = base.ntotal
 
     def to_bytes(self) -> bytes:
@@ -154,8 +153,34 @@ def train(factory: str, sample: F32, dimension: int) -> Template:
 
 def emptied(factory: str, index: Any) -> Template:
     """What `index` was trained to be. `index` is left without rows."""
+    import faiss
+
     index.reset()
-    return Template(factory, index)
+    # a copy, for what was reset keeps its memory
+    return Template(factory, faiss.clone_index(index))
+
+
+def _fill_lists(base: Any, codes: U8) -> None:
+    """Put each row into the list that its code begins with: each list is allocated once, whole.
+
+    FAISS's own `add_sa_codes` lets lists grow by doubling.
+    """
+    import faiss
+
+    n_list_bytes = codes.shape[1] - int(base.code_size)
+    numbers = np.zeros((len(codes), 8), np.uint8)
+    numbers[:, :n_list_bytes] = codes[:, :n_list_bytes]
+    number = numbers.view("<i8")[:, 0]
+    if len(number) and number.max() >= base.nlist:
+        raise WorkspaceError("the index holds list numbers that it cannot have")
+    order = np.argsort(number, kind="stable")
+    edges = np.searchsorted(number[order], np.arange(base.nlist + 1))
+    for k in np.flatnonzero(np.diff(edges)).tolist():
+        rows = order[edges[k] : edges[k + 1]]
+        inside = np.ascontiguousarray(codes[rows, n_list_bytes:])
+        ids, bytes_of = faiss.swig_ptr(rows), faiss.swig_ptr(inside)
+        base.invlists.add_entries(k, len(rows), ids, bytes_of)
+    base.ntotal = len(codes)
 
 
 def codes_of(template: Template, index: Any) -> U8:
