@@ -12,7 +12,7 @@ from cvdata.commits import TableState
 from cvdata.duplicates.merge import merged_records
 from cvdata.runs.decide_outcome import DecideOptions, Decision
 from cvdata.runs.decide_write import SPECS, figures_of
-from cvdata.schema import MERGED
+from cvdata.schema import BUDGET, MERGED
 from cvdata.workspace import Change, Workspace
 
 
@@ -30,6 +30,9 @@ def publish(
     held = change.base.tables
     if parts["budget"]:
         change.put_state("budget", TableState(SPECS["budget"].fingerprint, parts["budget"], meta))
+    elif options.balance.oversample == "augment":
+        # a plan of no copies is a plan: without the table augment would choose for itself
+        change.replace("budget", [], BUDGET, meta=meta)
     elif "budget" in held:
         change.drop("budget")
     if options.rules.duplicates.action == "merge" and decision.linked is not None:

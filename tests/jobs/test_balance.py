@@ -101,6 +101,14 @@ def test_copies_of_a_class_are_spread_evenly(listed: Path, tmp_path: Path) -> No
     assert each.count(0) == OTHERS["val/b"]
 
 
+def test_a_plan_of_no_copies_is_written_too(listed: Path, tmp_path: Path) -> None:
+    """Without the table augment would choose by itself; another config takes it away again."""
+    workspace = balanced(listed, tmp_path, "--balance.oversample", "augment")
+    assert len(workspace.read("budget")) == 0
+    assert cvdata("decide", "--workspace", tmp_path / "w") == 0
+    assert "budget" not in workspace.refresh().tables()
+
+
 def test_shares_and_a_total(listed: Path, tmp_path: Path) -> None:
     flags = ("--balance.shares", "a=0.5,b=0.5", "--balance.total", "19")
     more = ("--balance.undersample", "random", "--balance.oversample", "augment")
