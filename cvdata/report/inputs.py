@@ -6,6 +6,7 @@ from typing import Any
 
 import pyarrow as pa
 
+from cvdata.report.label_facts import LabelFacts, MapFacts
 from cvdata.report.model_facts import ModelFacts
 from cvdata.report.outlier_facts import OutlierFacts
 from cvdata.report.selection_facts import SelectionFacts
@@ -165,6 +166,8 @@ class ReportInput:
     answers: Mapping[str, Any] = field(default_factory=dict)
     duplicates: DuplicateFacts | None = None
     outliers: OutlierFacts | None = None
+    labels: LabelFacts | None = None
+    maps: tuple[MapFacts, ...] = ()
     models: tuple[ModelFacts, ...] = ()
     selection: SelectionFacts | None = None
     thumbs: Mapping[bytes, bytes] = field(default_factory=dict)

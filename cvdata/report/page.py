@@ -15,7 +15,9 @@ from cvdata.report.duplicates import duplicates
 from cvdata.report.failures import failures
 from cvdata.report.gallery import galleries
 from cvdata.report.inputs import CommitFacts, ReportInput
+from cvdata.report.labels import labels
 from cvdata.report.leaks import leaks
+from cvdata.report.map import embedding_map
 from cvdata.report.models import models
 from cvdata.report.outliers import outliers
 from cvdata.report.overview import overview
@@ -32,6 +34,8 @@ SECTIONS: tuple[Callable[[ReportInput], list[Section]], ...] = (
     duplicates,
     leaks,
     conflicts,
+    labels,
+    embedding_map,
     selection,
     questions,
     models,

@@ -5,6 +5,7 @@ from cvdata.report.duplicates import shown_groups
 from cvdata.report.findings import flagged_rows
 from cvdata.report.gallery import SHOWN
 from cvdata.report.inputs import ReportInput
+from cvdata.report.labels import shown_labels
 from cvdata.report.leaks import shown_leaks
 from cvdata.report.models import shown_hardest
 from cvdata.report.outliers import shown_outliers
@@ -21,5 +22,6 @@ def shown_images(data: ReportInput) -> list[bytes]:
         ids += shown_leaks(data.duplicates)
         ids += shown_conflicts(data.duplicates)
     ids += shown_outliers(data.outliers)
+    ids += shown_labels(data.labels)
     ids += shown_hardest(data.models)
     return list(dict.fromkeys(ids))

@@ -14,11 +14,13 @@ from cvdata.errors import ErrorCode, ImageError
 from cvdata.image import Limits, open_image
 from cvdata.issues import ISSUES
 from cvdata.report.inputs import ERROR_ROWS, CommitFacts, DuplicateFacts, IssueNote, ReportInput
+from cvdata.report.label_facts import LabelFacts
 from cvdata.report.model_facts import ModelFacts
 from cvdata.report.outlier_facts import OutlierFacts
 from cvdata.report.pictured import shown_images
 from cvdata.report.thumbnail import encode_thumb
 from cvdata.runs.report_duplicates import gather_duplicates
+from cvdata.runs.report_labels import gather_labels, gather_maps
 from cvdata.runs.report_models import gather_models
 from cvdata.runs.report_outliers import gather_outliers
 from cvdata.runs.report_selection import gather_selection
@@ -62,7 +64,7 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
     flags = _issues(workspace, notes, per_issue)
     read = _errors(workspace, per_error)
     duplicates, models = gather_duplicates(workspace), gather_models(workspace)
-    outliers = gather_outliers(workspace)
+    outliers, labels = gather_outliers(workspace), gather_labels(workspace)
     data = ReportInput(
         title=title or source_names(workspace),
         commit=_facts(head, workspace.tables()),
@@ -70,7 +72,9 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
         n_ok=read.n_ok,
         errors=read.counts,
         error_rows=read.rows,
-        records=_records(workspace, _named(flags.worst, read.rows, duplicates, models, outliers)),
+        records=_records(
+            workspace, _named(flags.worst, read.rows, duplicates, models, outliers, labels)
+        ),
         issues=flags.worst,
         issue_counts=flags.counts,
         n_flagged=flags.n_images,
@@ -83,6 +87,8 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
         outliers=outliers,
         selection=gather_selection(workspace),
         models=models,
+        labels=labels,
+        maps=gather_maps(workspace),
         statistics=_statistics(workspace),
     )
     shown = pa.array(shown_images(data), RECORDS.field("image_id").type)
@@ -120,12 +126,15 @@ def _named(
     duplicates: DuplicateFacts | None,
     models: Sequence[ModelFacts],
     outliers: OutlierFacts | None,
+    labels: LabelFacts | None,
 ) -> pa.ChunkedArray:
     """Every image of which the report tells the name."""
     told = [row["image_id"] for one in models for row in (*one.hardest, *one.flips)]
     columns = [issues["image_id"], errors["image_id"], pa.chunked_array([pa.array(told, ID)])]
     if outliers is not None:
         columns.append(outliers.rows["image_id"])
+    if labels is not None:
+        columns.append(labels.rows["image_id"])
     if duplicates is not None:
         columns += [duplicates.groups["image_id"], duplicates.conflicts["image_id"]]
         columns += [duplicates.leaks["id_a"], duplicates.leaks["id_b"]]
