@@ -36,7 +36,7 @@ def labels(data: ReportInput) -> list[Section]:
     if facts is None:
         return []
     album, names = Album(data.thumbs, BUDGET), names_of(data)
-    sets = [_set(method, facts, album, names) for method in methods(facts)]
+    sets = [_set(m, rows, facts, (album, names)) for m, rows in _first(facts).items()]
     sets = [one for one in sets if one.images]
     html = fill(
         "labels.html",
@@ -66,13 +66,23 @@ def shown_labels(facts: LabelFacts | None) -> list[bytes]:
     """The images that the section shows."""
     if facts is None:
         return []
-    rows = [row for method in methods(facts) for row in _first(facts, method)]
-    return [row["image_id"] for row in rows]
+    return [row["image_id"] for rows in _first(facts).values() for row in rows]
 
 
-def _first(facts: LabelFacts, method: str) -> list[dict[str, Any]]:
-    rows = [row for row in facts.rows.to_pylist() if row["method"] == method]
-    return sorted(rows, key=lambda row: row["rank"])[:PER_METHOD]
+def _first(facts: LabelFacts) -> dict[str, list[dict[str, Any]]]:
+    """The first rows of each method, an image once: where the leading method has it."""
+    seen: set[bytes] = set()
+    found: dict[str, list[dict[str, Any]]] = {}
+    for method in methods(facts):
+        rows = [r for r in facts.rows.to_pylist() if r["method"] == method]
+        fresh = [r for r in sorted(rows, key=_rank) if r["image_id"] not in seen]
+        found[method] = fresh[: PER_METHOD if not found else PER_METHOD // 2]
+        seen.update(r["image_id"] for r in found[method])
+    return found
+
+
+def _rank(row: dict[str, Any]) -> int:
+    return int(row["rank"])
 
 
 def _answer(facts: LabelFacts) -> str:
@@ -119,17 +129,20 @@ def _moves(facts: LabelFacts) -> DataTable | None:
     return DataTable(("label", "suggested", "images"), rows)
 
 
-def _set(method: str, facts: LabelFacts, album: Album, names: Mapping[bytes, str]) -> ImageSet:
+def _set(
+    method: str,
+    rows: list[dict[str, Any]],
+    facts: LabelFacts,
+    known: tuple[Album, Mapping[bytes, str]],
+) -> ImageSet:
+    album, names = known
     images = []
-    for row in _first(facts, method):
+    for row in rows:
         image_id = row["image_id"]
         given, other = (str(row[c]) if row[c] is not None else "–" for c in ("label", "suggested"))
         fact = f"{name(given, 24)} → {name(other, 24)}"
-        known = names.get(image_id, image_id.hex())
-        images.append(Shown(known, album.picture(image_id), fact))
-    more = max(facts.flagged.get(method, 0) - len(images), 0)
-    title = f"{METHODS[method][0]}: {count(facts.flagged.get(method, 0))}"
-    return ImageSet(title, tuple(images), more)
+        images.append(Shown(names.get(image_id, image_id.hex()), album.picture(image_id), fact))
+    return ImageSet(f"{METHODS[method][0]}: {count(facts.flagged.get(method, 0))}", tuple(images))
 
 
 def _line(row: dict[str, Any], names: Mapping[bytes, str]) -> tuple[Cell, ...]:

@@ -13,11 +13,13 @@ from cvdata.report.plot import Plot
 from cvdata.report.section import Section, fill
 
 CHAPTER = "Labels"
-SIDE, MARGIN, DOT, RING = 640, 8, 3, 7
+SIDE, MARGIN, RING = 640, 8, 11
 """Of the picture, in units of its own: a wide window shows about one a pixel."""
-COLORS = ("blue", "green", "red", "ink", "bar")
-"""Of the classes with the most images; all others share `rule`."""
-OTHERS = "rule"
+CROWDED = 1500
+"""Points from which on they are drawn smaller."""
+COLORS = ("blue", "green", "red", "ink")
+"""Of the classes with the most images; all others are `muted`."""
+OTHERS = "muted"
 
 
 def embedding_map(data: ReportInput) -> list[Section]:
@@ -54,9 +56,11 @@ def _picture(facts: MapFacts, leading: Sequence[str]) -> Markup:
     y = SIDE / 2 - half * np.asarray(facts.points["y"], np.float64)
     at = {label: i for i, label in enumerate(leading)}
     codes = np.array([at.get(label or "", -1) for label in facts.labels], np.int64)
-    layers = [_dots(x[codes < 0], y[codes < 0], OTHERS, "all other images")]
+    dot = 5 if len(codes) < CROWDED else 3
+    layers = [_dots((x[codes < 0], y[codes < 0]), dot, OTHERS, "all other images")]
     for i, label in enumerate(leading):
-        layers.append(_dots(x[codes == i], y[codes == i], COLORS[i], name(label, 60)))
+        mine = codes == i
+        layers.append(_dots((x[mine], y[mine]), dot, COLORS[i], name(label, 60)))
     ringed = np.array(facts.is_flagged, bool)
     layers.append(_rings(x[ringed], y[ringed]))
     body = Markup("").join(layers)
@@ -66,11 +70,9 @@ def _picture(facts: MapFacts, leading: Sequence[str]) -> Markup:
     )
 
 
-def _dots(x: np.ndarray, y: np.ndarray, color: str, title: str) -> Markup:
-    moves = "".join(
-        f"M{a:.1f} {b:.1f}h{DOT}v{DOT}h-{DOT}z"
-        for a, b in zip(x - DOT / 2, y - DOT / 2, strict=True)
-    )
+def _dots(points: tuple[np.ndarray, np.ndarray], dot: int, color: str, title: str) -> Markup:
+    x, y = (axis - dot / 2 for axis in points)
+    moves = "".join(f"M{a:.1f} {b:.1f}h{dot}v{dot}h-{dot}z" for a, b in zip(x, y, strict=True))
     return Markup('<path class="f-{}" d="{}"><title>{}</title></path>').format(color, moves, title)
 
 
