@@ -13,6 +13,7 @@ from cvdata.runs.decoding import DecodingConfig
 from cvdata.runs.evaluation import Evaluation, EvaluationSettings, evaluate
 from cvdata.runs.filling import tally
 from cvdata.runs.infer import ModelSettings, infer, placed, plan_inference
+from cvdata.runs.pictures import picture_sink, write_pictures
 from cvdata.workspace import Workspace
 
 
@@ -27,12 +28,17 @@ class Config(DecodingConfig, ModelSettings, EvaluationSettings):
     """What to ask of it; what it is made for where not given."""
     top_k: int = Field(5, ge=1)
     """Classes an image, of a classifier."""
+    images_to: str = ""
+    """With `task: image`: folder or URL that the pictures are written to."""
+    images_format: str = "imagefolder"
+    """How: imagefolder, webdataset, parquet, huggingface, or your own `pkg.mod:Sink`."""
 
 
 def run(config: Config) -> Summary:
     """Bring the model's table up to date, measure it, compare it with the last commit."""
     workspace = Workspace(config.workspace, single_writer=config.single_writer)
     request = config.request(config.model, Task(config.task) if config.task else None, config.top_k)
+    sink = picture_sink(config.images_format, config.task) if config.images_to else None
     found = Evaluation()
     with (
         workspace.change("infer", config.model_dump(mode="json")) as change,
@@ -48,6 +54,9 @@ def run(config: Config) -> Summary:
         found = evaluate(change, model, config)
     counted = tally(workspace, model.table)
     lines = [f"infer: {work.n_rows:,} images into {model.table}", f"  {counted.line()}"]
+    if sink is not None:
+        n = write_pictures(workspace, model.table, sink, config.images_to)
+        lines.append(f"  {n:,} pictures written to {config.images_to}")
     return Summary(
         (*lines, *found.lines, *(f"  warning: {alarm}" for alarm in found.alarms)),
         {**work.numbers(), "n_ok": counted.n_ok, "errors": counted.errors, "alarms": found.alarms},

@@ -11,6 +11,7 @@ from PIL import Image
 from cvdata import Workspace
 from cvdata.evaluate import Objects, coco_scores
 from cvdata.image import open_image
+from cvdata.measures import build
 from cvdata.models import ModelOptions, resolve
 from cvdata.models.restoring import decode_mask
 from cvdata.models.weights import file_digest
@@ -214,3 +215,17 @@ def test_pictures_that_a_model_makes_come_back(tmp_path: Path) -> None:
     for key, row in _by_key(where, "predictions/onnx-negative").items():
         expected = 255 - open_image((photos / key).read_bytes()).rgb
         np.testing.assert_array_equal(open_image(row["image"]).rgb, expected)
+    for kind, pattern in (("imagefolder", "**/*.png"), ("webdataset", "*.tar")):
+        to = ("--images-to", tmp_path / kind, "--images-format", kind)
+        assert cvdata("infer", "--workspace", where, *words, *to) == 0
+        assert list((tmp_path / kind).glob(pattern))
+        again = tmp_path / f"w-{kind}"
+        assert cvdata("ingest", tmp_path / kind, "--workspace", again) == 0
+        assert cvdata("scan", "--workspace", again, "--measures", "pixel_digest") == 0
+        digests = Workspace(str(again)).read("measures")["pixel_digest"].to_pylist()
+        negatives = [
+            open_image(row["image"]) for row in _by_key(where, "predictions/onnx-negative").values()
+        ]
+        expected = [build("pixel_digest")(image)["pixel_digest"] for image in negatives]
+        assert sorted(digests) == sorted(expected)
+    assert cvdata("infer", "--workspace", where, *words, *to[:2], "--images-format", "yolo") == 2
