@@ -16,7 +16,7 @@ from cvdata.index.trained import Template, codes_of, emptied, one_thread, train
 from tests.embedded import clustered
 
 N, D = 3000, 24
-FACTORIES = ("Flat", "IVF16,Flat", "IVF16,SQ8", "IVF16,SQfp16", "IVF16,PQ8", "PCAR16,IVF16,PQ8")
+FACTORIES = ("Flat", "IVF16,Flat", "IVF16,SQ8", "IVF16,SQfp16", "IVF16,PQ8x4", "PCAR16,IVF16,PQ8x4")
 NONE = np.array([-1])
 
 
@@ -168,7 +168,7 @@ def truth_of(vectors: np.ndarray, own: np.ndarray, threshold: float = 0.8) -> Tr
     return Truth(queries, own, near, threshold, *within(queries, own, vectors, rows, threshold))
 
 
-@pytest.mark.parametrize("factory", ["IVF16,Flat", "IVF16,PQ8", "HNSW8,Flat"])
+@pytest.mark.parametrize("factory", ["IVF16,Flat", "IVF16,PQ8x4", "HNSW8,Flat"])
 @pytest.mark.parametrize("k", [1, 10, 100])
 def test_recall_is_what_counting_by_hand_says(
     factory: str, k: int, templates: dict[str, Template], vectors: np.ndarray

@@ -278,5 +278,5 @@ def test_a_request_that_cannot_be_met_says_what_to_change(
     ):
         assert cvdata("index", "--workspace", made, *flags) == 2
         assert words in capsys.readouterr().err
-    assert cvdata("index", "--workspace", made, "--factory", "IVF32,PQ2", "--rebuild") == 3
+    assert cvdata("index", "--workspace", made, "--factory", "IVF32,PQ2x4", "--rebuild") == 3
     assert "index" in capsys.readouterr().out

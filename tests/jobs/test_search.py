@@ -173,7 +173,7 @@ def test_without_an_index_every_vector_is_compared_and_it_says_so(tmp_path: Path
     assert len(everything.neighbors) == 900
 
 
-@pytest.mark.parametrize("factory", ["Flat", "IVF8,Flat", "IVF8,PQ4"])
+@pytest.mark.parametrize("factory", ["Flat", "IVF8,Flat", "IVF8,PQ4x4"])
 def test_an_older_index_says_so_and_shows_nothing_that_is_gone(
     tmp_path: Path, factory: str
 ) -> None:
