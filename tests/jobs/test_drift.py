@@ -8,6 +8,7 @@ import pytest
 from PIL import Image, ImageFilter
 
 from cvdata.cli import main
+from cvdata.runs import drift_sides
 from cvdata.sample import Truth
 from tests.jobs.flows import cvdata
 
@@ -113,6 +114,15 @@ def test_it_repeats_to_the_byte(
         main(["drift", str(halves["a"]), str(halves["dark"]), "--json-file", "-"])
         texts.append(capsys.readouterr().out)
     assert texts[0] == texts[1]
+
+
+def test_ranges_change_nothing(
+    halves: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    whole = drift(halves["a"], halves["blurred"], tmp_path)
+    monkeypatch.setattr(drift_sides, "MEASURE_RANGE", 20)
+    monkeypatch.setattr(drift_sides, "VECTOR_RANGE", 20)
+    assert drift(halves["a"], halves["blurred"], tmp_path) == whole
 
 
 @pytest.mark.usefixtures("ray_up")

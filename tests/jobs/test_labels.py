@@ -8,6 +8,7 @@ import pyarrow as pa
 import pytest
 
 from cvdata import Workspace
+from cvdata.runs import label_issues
 from cvdata.sample import Truth
 from tests.jobs.flows import cvdata
 from tests.jobs.labelled import doubted, flipped, true_labels
@@ -99,6 +100,17 @@ def test_ray_finds_the_same(noisy: Noisy, tmp_path: Path) -> None:
     shutil.copytree(where, tmp_path / "w")
     flags = ("--workers", "2", "--refresh")
     assert cvdata("labels", "--workspace", tmp_path / "w", *flags, engine="ray") == 0
+    a, b = (Workspace(str(w)).read("label_issues") for w in (where, tmp_path / "w"))
+    assert rows_digest(a) == rows_digest(b)
+
+
+def test_ranges_change_nothing(
+    noisy: Noisy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    where = noisy[2][0]
+    shutil.copytree(where, tmp_path / "w")
+    monkeypatch.setattr(label_issues, "RANGE_ROWS", 60)
+    assert cvdata("labels", "--workspace", tmp_path / "w", "--refresh") == 0
     a, b = (Workspace(str(w)).read("label_issues") for w in (where, tmp_path / "w"))
     assert rows_digest(a) == rows_digest(b)
 

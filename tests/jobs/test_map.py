@@ -9,6 +9,7 @@ import pytest
 
 from cvdata import Workspace
 from cvdata.projection import Layouting, lay_out
+from cvdata.runs import map as map_run
 from cvdata.sample import Truth
 from tests.jobs.flows import cvdata
 from tests.jobs.labelled import true_labels
@@ -66,6 +67,16 @@ def test_ray_draws_the_same(mapped: Path, tmp_path: Path) -> None:
     shutil.copytree(mapped, tmp_path / "w")
     flags = (*QUICK, "--workers", "2", "--refresh")
     assert cvdata("map", "--workspace", tmp_path / "w", *flags, engine="ray") == 0
+    a, b = (Workspace(str(w)).read("map/default") for w in (mapped, tmp_path / "w"))
+    assert rows_digest(a) == rows_digest(b)
+
+
+def test_ranges_change_nothing(
+    mapped: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    shutil.copytree(mapped, tmp_path / "w")
+    monkeypatch.setattr(map_run, "RANGE_ROWS", 60)
+    assert cvdata("map", "--workspace", tmp_path / "w", *QUICK, "--refresh") == 0
     a, b = (Workspace(str(w)).read("map/default") for w in (mapped, tmp_path / "w"))
     assert rows_digest(a) == rows_digest(b)
 
