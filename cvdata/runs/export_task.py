@@ -15,6 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
+from cvdata.engine.allocator import keep_freed_memory
 from cvdata.runs.export_chunks import PlannedChunk
 from cvdata.runs.export_rows import Paths, part_rows, with_merged
 from cvdata.sinks.base import ChunkPlace
@@ -70,6 +71,7 @@ class ExportTask:
 
     def __call__(self, chunk: PlannedChunk) -> Receipt:
         """Write the chunk, or find it written."""
+        keep_freed_memory()
         rows = self._rows(chunk)
         piece = f"{STATE}/{self._name(chunk, rows)}.parquet"
         out = Output(self.target.url)

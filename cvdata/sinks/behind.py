@@ -9,7 +9,7 @@ from types import TracebackType
 from typing import Any, NamedTuple
 
 _FLAGS = os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_NOFOLLOW | os.O_CLOEXEC
-_PIECE_BYTES, _PIECES_WAITING = 1 << 20, 16
+_PIECE_BYTES, _PIECES_WAITING, _PIECES_A_CALL = 1 << 20, 16, 1000
 
 
 class Written(NamedTuple):
@@ -42,6 +42,14 @@ class RawFile:
         n = os.write(self.descriptor, data)
         while n < len(data):
             n += os.write(self.descriptor, memoryview(data)[n:])
+
+    def writelines(self, pieces: list[bytes]) -> None:
+        """Write all of each: without a copy, and by one system call where it takes all."""
+        for start in range(0, len(pieces), _PIECES_A_CALL):
+            some = pieces[start : start + _PIECES_A_CALL]
+            n = os.writev(self.descriptor, some)
+            if n < sum(map(len, some)):
+                self.write(b"".join(some)[n:])
 
     def __exit__(
         self,
@@ -107,9 +115,9 @@ class BehindFile:
         self._held, self._held_bytes = [], 0
 
     def _write(self, pieces: list[bytes]) -> None:
-        data = b"".join(pieces)
-        self.sha256.update(data)
-        self.raw.write(data)
+        for piece in pieces:
+            self.sha256.update(piece)
+        self.raw.writelines(pieces)
 
     def tell(self) -> int:
         """Bytes taken so far."""

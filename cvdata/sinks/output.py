@@ -15,8 +15,8 @@ import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
 from cvdata.errors import StorageError
-from cvdata.sinks.behind import BehindFile, RawFile, Written, write_whole
 from cvdata.retry import Retry
+from cvdata.sinks.behind import BehindFile, RawFile, Written, write_whole
 from cvdata.sources.threads import world
 
 TEMP_PREFIX = ".tmp-"
