@@ -77,7 +77,7 @@ def run(config: Config) -> Summary:
             if not is_continued(change.base, settings):
                 options = replace(options, is_fresh=True)
             images = load_images(workspace, options)
-            found = find_candidates(session, workspace, images, options)
+            options, found = find_candidates(session, workspace, images, options)
             cover = group(session, workspace, images, found, options)
             outside = [external_leaks(session, workspace, images, o, options) for o in others]
             outcome = with_external(tables_of(workspace, images, found, cover), outside)

@@ -132,16 +132,23 @@ def semantic(
     `vectors`: (N, D), or a fixed-size list column whose null rows take no part.
     """
     n = len(vectors)
-    rows = np.arange(n)
-    if isinstance(vectors, pa.ChunkedArray | pa.Array):
-        rows = np.flatnonzero(np.asarray(pc.is_valid(vectors)))
-        there = vectors.take(pa.array(rows))
-        flat = there.combine_chunks() if isinstance(there, pa.ChunkedArray) else there
-        vectors = np.asarray(flat.flatten()).reshape(len(rows), vectors.type.list_size)
-    found, recall = range_pairs(unit_rows(vectors), threshold, target)
+    rows, unit = unit_vectors(vectors)
+    found, recall = range_pairs(unit, threshold, target)
     a, b = rows[found.a], rows[found.b]
     neighbors = Neighbors.of_rows(n, a, b, 1 - found.similarity)
     return Candidates("semantic", neighbors, n - len(rows), 1 - threshold, recall)
+
+
+def unit_vectors(
+    vectors: npt.NDArray[np.floating] | pa.ChunkedArray,
+) -> tuple[npt.NDArray[np.int64], F32]:
+    """(rows that have a vector, those vectors (N, D), L2-normalised)."""
+    if not isinstance(vectors, pa.ChunkedArray | pa.Array):
+        return np.arange(len(vectors)), unit_rows(vectors)
+    rows = np.flatnonzero(np.asarray(pc.is_valid(vectors)))
+    there = vectors.take(pa.array(rows))
+    flat = there.combine_chunks() if isinstance(there, pa.ChunkedArray) else there
+    return rows, unit_rows(np.asarray(flat.flatten()).reshape(len(rows), vectors.type.list_size))
 
 
 def expanded(neighbors: Neighbors, max_pairs: int = 50_000_000) -> Neighbors:

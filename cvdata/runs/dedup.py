@@ -18,7 +18,7 @@ from cvdata.errors import ConfigError
 from cvdata.kernels.graph import I64, Neighbors
 from cvdata.kernels.verification import VerifyOptions
 from cvdata.runs.components import Images, components
-from cvdata.runs.dedup_options import DedupOptions
+from cvdata.runs.dedup_options import DedupOptions, affordable
 from cvdata.runs.hash_search import HashSearch
 from cvdata.stages.verify import Grouped, VerifyComponents
 from cvdata.workspace import Workspace
@@ -82,8 +82,8 @@ def _codes(rows: pa.Table, column: str) -> I64:
 
 def find_candidates(
     session: Session, workspace: Workspace, images: Images, options: DedupOptions
-) -> dict[str, Candidates]:
-    """Who may be a copy of whom, by method; tables only."""
+) -> tuple[DedupOptions, dict[str, Candidates]]:
+    """Who may be a copy of whom, by method; tables only. And the options as they were used."""
     found: dict[str, Candidates] = {}
     for method in options.methods:
         if method.startswith("exact"):
@@ -96,8 +96,10 @@ def find_candidates(
         else:
             rows = workspace.read(options.table, ["image_id", "embedding"])
             at = pc.index_in(images.table["image_id"], value_set=rows["image_id"].combine_chunks())
-            found[method] = find.semantic(rows["embedding"].take(at), options.threshold)
-    return found
+            column = rows["embedding"].take(at)
+            options = affordable(options, find.unit_vectors(column)[1])
+            found[method] = find.semantic(column, options.threshold)
+    return options, found
 
 
 def group(

@@ -2,10 +2,14 @@
 
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import Any
 
+import numpy as np
+import numpy.typing as npt
+
 from cvdata.commits import Commit
+from cvdata.duplicates.calibration import GRID, looks_per_image
 from cvdata.duplicates.candidates import METHODS
 from cvdata.duplicates.keep import KeepPolicy
 from cvdata.duplicates.thresholds import CALIBRATION, Thresholds, known
@@ -21,6 +25,9 @@ BY_TABLE = ("exact_sha256", "exact_pixels", "perceptual", "dihedral")
 RADIUS, WIDE_RADIUS = 6, 8
 """Bits of a hash that may differ: to make a copy by themselves, and to be worth a second look."""
 PREFERRED = "embeddings/default"
+MAX_LOOKS = 2.0
+"""Second looks an image that semantic candidates may ask for where nobody gave a threshold."""
+_SAMPLE = 4096
 
 
 @dataclass(frozen=True)
@@ -58,6 +65,7 @@ class DedupOptions:
     is_fresh: bool = False
     search: str = "auto"
     note: str = ""
+    is_threshold_given: bool = False
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -110,6 +118,7 @@ def resolved(workspace: Workspace, request: DedupRequest) -> DedupOptions:
         request.is_fresh,
         request.search,
         note,
+        request.threshold is not None,
     )
 
 
@@ -145,6 +154,27 @@ def _embeddings(
     if is_asked:
         raise ConfigError(missing)
     return "", 1.0, f"semantic left out: {missing}"
+
+
+def affordable(options: DedupOptions, vectors: npt.NDArray[np.float32]) -> DedupOptions:
+    """The same with a higher cosine where a narrow dataset would ask for too many second looks.
+
+    Among images that are all alike (one organ, one product) a cosine that suits photographs makes
+    candidates of nearly all pairs. `vectors` are unit rows; decided on an even sample of them.
+    """
+    if options.is_threshold_given or not options.is_verified or len(vectors) < 2:
+        return options
+    sample = vectors[:: max(1, len(vectors) // _SAMPLE)]
+    looks = zip(GRID, looks_per_image(sample, len(vectors)), strict=True)
+    fit = [t for t, n in looks if t >= options.threshold and n <= MAX_LOOKS]
+    raised = fit[0] if fit else GRID[-1]
+    if raised <= options.threshold:
+        return options
+    note = (
+        f"{options.note}; raised to {raised:g}, for it would ask for more than {MAX_LOOKS:g} looks "
+        "an image: `cvdata calibrate` finds what suits these images"
+    )
+    return replace(options, threshold=raised, note=note)
 
 
 def thresholds_of(workspace: Workspace, meta: Mapping[str, Any]) -> Thresholds | None:

@@ -155,7 +155,7 @@ def is_continued(head: Commit, settings: str) -> bool:
     state = head.tables.get("duplicates")
     if state is None:
         return True
-    before, now = (json.loads(text)["rules"] for text in (state.meta["settings"], settings))
+    before, now = (json.loads(text).get("rules") for text in (state.meta["settings"], settings))
     return bool(before == now)
 
 
