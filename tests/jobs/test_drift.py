@@ -43,7 +43,7 @@ def halves(
         for at in sides.get(name, sides["b"]):
             path = clean[at]
             label = str(rng.choice(classes)) if name == "relabelled" else truth.files[path].label
-            target = folder / name / "all" / label / f"{at:05d}.png"
+            target = folder / name / "train" / label / f"{at:05d}.png"
             target.parent.mkdir(parents=True, exist_ok=True)
             with Image.open(sample / "photos" / path) as opened:
                 edits.get(name, edits["b"])(opened.convert("RGB")).save(target, compress_level=1)
@@ -70,7 +70,7 @@ def test_a_random_split_does_not_alarm(halves: dict[str, Path], tmp_path: Path) 
     code, found = drift(halves["a"], halves["b"], tmp_path)
     assert (code, alarms(found), found["is_drifted"]) == (0, set(), False)
     assert drift(halves["b"], halves["a"], tmp_path)[0] == 0
-    assert drift(f"{halves['a']}:all", f"{halves['b']}@2", tmp_path)[0] == 0
+    assert drift(f"{halves['a']}:train", f"{halves['b']}@2", tmp_path)[0] == 0
 
 
 @pytest.mark.parametrize(

@@ -141,7 +141,7 @@ def test_a_models_scores_find_flips_even_of_rare_classes(noisy: Noisy, tmp_path:
     rows = []
     for r in records:
         if (label := true.get(r["image_id"])) is not None:
-            scores = [0.93 if c == label else 0.07 / (len(classes) - 1) for c in classes]
+            scores = [0.999 if c == label else 0.001 / (len(classes) - 1) for c in classes]
             ids = list(range(len(classes)))
             rows.append({**r, "label_ids": ids, "labels": classes, "scores": scores})
     predicted(where, rows, "oracle")
