@@ -10,6 +10,8 @@ from hypothesis import strategies as st
 
 from cvdata.augment import Policy, Scene, Step, ready_names
 from cvdata.errors import ConfigError
+from cvdata.schema_augmented import AUGMENTED
+from cvdata.storage import digest
 from tests.augment.scenes import SIDES, a_scene, smooth
 
 READY = pytest.mark.parametrize("name", ready_names())
@@ -102,3 +104,23 @@ def test_what_is_in_the_fingerprint() -> None:
 def test_what_cannot_be_says_why(written: object, message: str) -> None:
     with pytest.raises(ConfigError, match=message):
         Step.parse(written)  # type: ignore[arg-type]
+
+
+def test_what_is_persisted_is_pinned() -> None:
+    """A ready policy that changes makes every copy anew; a schema that changes needs a version."""
+    assert {n: Policy.of(n).fingerprint[:12] for n in ready_names()} == FINGERPRINTS
+    assert digest(repr(list(AUGMENTED)).encode())[:12] == SCHEMA
+
+
+FINGERPRINTS = {
+    "light": "617aa5739cbc",
+    "medium": "98b86a38fae0",
+    "heavy": "c996b5b1da7c",
+    "randaugment": "8d6d5b03078e",
+    "trivialaugment": "866adbb07f15",
+    "augmix": "399e02d2238e",
+    "mixup": "12b023904d57",
+    "cutmix": "401253f9b47e",
+    "mosaic": "e499e6e5e8e2",
+}
+SCHEMA = "2dfc49d68ac6"
