@@ -38,8 +38,15 @@ def expected(boxed: Path, tmp_path_factory: pytest.TempPathFactory) -> dict[str,
     return found
 
 
-@pytest.mark.parametrize("kind", [SHARDED, FILES])
-@pytest.mark.parametrize("workers", [1, 2, 4])
+@pytest.mark.parametrize(
+    ("kind", "workers"),
+    [
+        (SHARDED, 2),
+        (FILES, 4),
+        pytest.param(FILES, 1, marks=pytest.mark.slow),
+        pytest.param(SHARDED, 4, marks=pytest.mark.slow),
+    ],
+)
 def test_the_same_bytes_on_ray(
     kind: str,
     workers: int,
