@@ -19,6 +19,8 @@ CHECKS_FILE, DRIVERS_FILE = "checks.csv", "drivers.csv"
 LISTED = 24
 """Checks of the table on the page, nearest to their limit first; all are in the download."""
 MOST_CLASSES = 20
+LEAST_P = 0.0001
+"""A smaller chance is not told to the digit."""
 HEAD = ("", "what", "statistic", "value", "limit", "p", "reference", "current")
 
 
@@ -109,7 +111,7 @@ def _cells(check: CheckRow) -> tuple[Cell, ...]:
         check.statistic,
         number(check.value, 3),
         number(check.limit, 3),
-        number(check.p_value, 2),
+        number(check.p_value, 2) if check.p_value >= LEAST_P else f"< {LEAST_P:g}",
         check.reference,
         check.current,
     )
