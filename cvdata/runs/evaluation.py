@@ -88,6 +88,8 @@ def evaluate(change: Change, inference: Inference, settings: EvaluationSettings)
     records = change.base.tables["records"]
     inputs = parts_digest([*state.parts, *records.parts])
     meta = {"inputs": inputs, "settings": settings_of(settings), "computed_from": change.base.seq}
+    if not state.parts:  # no image, no column to read
+        return Evaluation()
     if held is not None and all(held.meta.get(k) == meta[k] for k in ("inputs", "settings")):
         return Evaluation()
     view = View(change.store, replace(change.base, tables={**change.base.tables, table: state}))
@@ -151,7 +153,9 @@ def compare_with(
     after: TableState,
 ) -> dict[str, Any]:
     """Numbers, and the surest flips, of the table against what the last commit held of it."""
-    if before is None or {p.path for p in before.parts} == {p.path for p in after.parts}:
+    if before is None or not before.parts or before.meta.get("task") != after.meta.get("task"):
+        return {}
+    if {p.path for p in before.parts} == {p.path for p in after.parts}:
         return {}
     old = View(change.store, change.base)
     if inference.model.task is Task.EMBED:

@@ -229,3 +229,14 @@ def test_what_has_no_truth_has_no_metrics(tmp_path: Path) -> None:
     cvdata("ingest", tmp_path / "photos", "--workspace", tmp_path / "w")
     assert _ask(tmp_path / "w") == 0
     assert set(Workspace(str(tmp_path / "w")).tables()) == {"records", TABLE}
+
+
+def test_another_task_in_the_same_table_is_not_compared(coloured: Path, tmp_path: Path) -> None:
+    where = tmp_path / "w"
+    cvdata("ingest", coloured, "--workspace", where, *FOLDERS)
+    assert _ask(where, "--max-label-flips", "0") == 0
+    bright = ("infer", "--workspace", where, "--model", "tests.jobs.odd_judges:Bright")
+    same = ("--table", "tests.jobs.odd_judges-Judge", "--max-label-flips", "0")
+    assert cvdata(*bright, *same) == 2, "the answers of the first stay"
+    assert cvdata(*bright, *same, "--replace") == 0
+    assert METRICS not in Workspace(str(where)).tables(), "there are no masks to measure against"
