@@ -50,9 +50,7 @@ def choose(n: int, dimension: int, memory_bytes: int, prefer: Prefer = "updates"
         return Choice("Flat", why, 4 * d * n)
     graph = n * (4 * d + 8 * HNSW_LINKS + 24)
     if prefer == "speed" and graph <= memory_bytes:
-        why = (
-            f"a graph of neighbours is the quickest to search, and {_size(graph)} fit {room}"
-        )
+        why = f"a graph of neighbours is the quickest to search, and {_size(graph)} fit {room}"
         return Choice(f"HNSW{HNSW_LINKS},Flat", why, graph)
     fixed = 4 * d * lists
     for code, row_bytes, how in (
