@@ -34,20 +34,21 @@ def axis(size: int, out: int, kind: str) -> tuple[Spans, Spans, Weights]:
 
 
 def _made(size: int, out: int, kind: str) -> tuple[Spans, Spans, Weights]:
-    reach = SUPPORT[kind] * max(size / out, 1.0)
-    start, count = np.zeros(out, np.int64), np.zeros(out, np.int64)
-    dense = np.zeros((out, math.ceil(reach) * 2 + 1), np.int32)
-    _weights(size, _KINDS.index(kind), SUPPORT[kind], start, count, dense)
-    return start, count, np.ascontiguousarray(dense[:, : int(count.max())])
+    scale = size / out
+    reach = SUPPORT[kind] * max(scale, 1.0)
+    center = (np.arange(out) + 0.5) * scale
+    start = np.maximum((center - reach + 0.5).astype(np.int64), 0)
+    count = np.minimum((center + reach + 0.5).astype(np.int64), size) - start
+    dense = np.zeros((out, int(count.max())), np.int32)
+    _weights(scale, _KINDS.index(kind), start, count, dense)
+    return start, count, dense
 
 
 _kept = lru_cache(maxsize=512)(_made)
 
 
-@compiled("void(int64, int64, float64, int64[::1], int64[::1], int32[:,::1])")
-def _weights(  # noqa: C901  one filter a branch: a kernel cannot call another
-    size: int, kind: int, support: float, start: Any, count: Any, dense: Any
-) -> None:
+@compiled("void(float64, int64, int64[::1], int64[::1], int32[:,::1])")
+def _weights(scale: float, kind: int, start: Any, count: Any, dense: Any) -> None:  # noqa: C901
     def lanczos(x: float) -> float:
         if x == 0.0:
             return 1.0
@@ -64,26 +65,19 @@ def _weights(  # noqa: C901  one filter a branch: a kernel cannot call another
             return (((x - 5.0) * x + 8.0) * x - 4.0) * -0.5
         return 0.0
 
-    out = start.size
-    scale = size / out
     stretch = max(scale, 1.0)
-    reach = support * stretch
     line = np.empty(dense.shape[1], np.float64)
-    for i in range(out):
+    for i in range(start.size):
         center = (i + 0.5) * scale
-        start[i] = max(int(center - reach + 0.5), 0)
-        count[i] = min(int(center + reach + 0.5), size) - start[i]
         total = 0.0
         for j in range(count[i]):
             x = (j + start[i] - center + 0.5) * (1.0 / stretch)
-            if kind == _BILINEAR:
-                line[j] = max(1.0 - abs(x), 0.0)
-            elif kind == _BICUBIC:
-                line[j] = bicubic(x)
-            elif kind == _AREA:
+            if kind == _AREA:
                 line[j] = 1.0 if -0.5 < x <= 0.5 else 0.0
+            elif kind == _BILINEAR:
+                line[j] = max(1.0 - abs(x), 0.0)
             else:
-                line[j] = lanczos(x)
+                line[j] = bicubic(x) if kind == _BICUBIC else lanczos(x)
             total += line[j]
         for j in range(count[i]):
             value = (line[j] / total if total != 0.0 else line[j]) * 4194304.0

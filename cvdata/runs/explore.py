@@ -36,7 +36,7 @@ F32 = npt.NDArray[np.float32]
 
 @dataclass(frozen=True)
 class ExploreOptions:
-    """`method` of `METHODS`; `n_clusters` 0: the square root of the images; a cosine `threshold`."""
+    """`method` of `METHODS`; `n_clusters` 0: the root of the images; `threshold` a cosine."""
 
     method: str = "semdedup"
     embeddings: str = ""
