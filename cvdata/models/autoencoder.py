@@ -91,8 +91,8 @@ def train(views: Pixels, training: Training = Training(), device: str = "cpu") -
     with _repeatable(training.seed):
         model = Autoencoder(training.width, training.code).to(device)
         generator = torch.Generator().manual_seed(training.seed)
-        optimizer = torch.optim.AdamW(model.parameters(), lr=3e-3)
-        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 6e-3, total_steps=training.steps)
+        optimizer = torch.optim.AdamW(model.parameters(), lr=2e-3)
+        schedule = torch.optim.lr_scheduler.OneCycleLR(optimizer, 2e-3, total_steps=training.steps)
         flat = views.reshape(-1, SIDE, SIDE, 3)
         for step in range(training.steps):
             at = torch.randint(len(flat), (training.batch,), generator=generator)
@@ -101,6 +101,7 @@ def train(views: Pixels, training: Training = Training(), device: str = "cpu") -
             loss = ((model(images) - images) ** 2).mean()
             optimizer.zero_grad()
             loss.backward()
+            nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             optimizer.step()
             schedule.step()
         return _saved(model)
