@@ -134,6 +134,7 @@ def test_another_method_is_asked_of_old_images_too(
         assert rows_digest(a) == rows_digest(b), name
 
 
+@pytest.mark.timeout(900)
 @pytest.mark.usefixtures("ray_up")
 def test_ray_and_a_shuffle_find_the_same(found: tuple[Path, Truth], tmp_path: Path) -> None:
     folder, _ = found
