@@ -29,6 +29,7 @@ JOBS = {
     "report": "tables -> one self-contained report.html",
 }
 TOOL_NAMES = {
+    "submit": "run a job on a cluster; --status and --stop look after it",
     "sample": "make a sample dataset with planted findings",
     "models": "list the models: task, input, dimension, licence, and whether they are here",
     "search": "the images nearest to a file, to an image of the workspace, or to words",
@@ -81,6 +82,10 @@ def _run_tool(name: str, args: Sequence[str]) -> int:
     from cvdata.tools import TOOLS
 
     try:
+        if name == "submit":
+            from cvdata.submit import run
+
+            return run(args, JOBS)
         parse(TOOLS[name], args, f"cvdata {name}").run()
     except CvdataError as error:
         fail(str(error))

@@ -142,6 +142,14 @@ def _explain(error: ValidationError, model: type[BaseModel], path: str | None) -
     return "; ".join(lines) + where
 
 
+def build_part(model: type[M], values: dict[str, Any], section: str) -> M:
+    """The config that a section of another one holds; `ConfigError` names the section."""
+    try:
+        return model.model_validate({k.replace("-", "_"): v for k, v in values.items()})
+    except ValidationError as error:
+        raise ConfigError(f"in {section}: {_explain(error, model, None)}") from None
+
+
 def dump(config: BaseModel) -> str:
     """The resolved config as YAML, as `--dry-run` prints it and commits store it."""
     return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))

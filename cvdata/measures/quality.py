@@ -1,26 +1,27 @@
 """No-reference image quality: how far an image's statistics are from those of good photographs."""
 
 import hashlib
-import pickle
 from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import cache
 from importlib.util import find_spec
 from pathlib import Path
-from typing import ClassVar
+from typing import TYPE_CHECKING, ClassVar
 
 import numpy as np
+import yaml
 
 from cvdata.errors import ConfigError
 from cvdata.image import Image
-from cvdata.kernels import brisque, piqe
 from cvdata.measures.base import Field, Value
 from cvdata.measures.views import pixel_pass
+
+if TYPE_CHECKING:
+    from cvdata.kernels import brisque
 
 PACKAGE = "brisque==0.2.0"
 MODEL = {
     "svm.txt": "19526fb799c4c7992ccc109fcfecddb25976ba024b194cd3ee275d27e8909c8d",
-    "normalize.pickle": "a91753fe7088efe0b40e4d091315201fdb067966fc6785cf465e1eab060acda9",
 }
 """Files of the package and their sha256."""
 
@@ -43,8 +44,10 @@ def _model_file(name: str) -> bytes:
 
 
 @cache
-def published_model() -> brisque.Regression:
+def published_model() -> "brisque.Regression":
     """The regression trained on the LIVE database, as the package `brisque` ships it."""
+    from cvdata.kernels import brisque
+
     head, _, body = _model_file("svm.txt").decode("ascii").partition("SV\n")
     facts = dict(line.split(" ", 1) for line in head.splitlines())
     rows = [line.split() for line in body.splitlines() if line]
@@ -54,8 +57,8 @@ def published_model() -> brisque.Regression:
             at, _, value = cell.partition(":")
             vectors[i, int(at) - 1] = float(value)
     weights = np.array([float(row[0]) for row in rows])
-    scale = pickle.loads(_model_file("normalize.pickle"))  # noqa: S301  its digest was checked
-    low, high = (np.array(scale[k], np.float64) for k in ("min_", "max_"))
+    scale = yaml.safe_load(Path(__file__).with_name("brisque_scale.yaml").read_text("utf-8"))
+    low, high = (np.array(scale[k], np.float64) for k in ("min", "max"))
     gamma, rho = float(facts["gamma"]), float(facts["rho"])
     return brisque.Regression(vectors, weights, gamma, rho, low, high)
 
@@ -84,6 +87,8 @@ class Brisque:
 
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Measure BRISQUE."""
+        from cvdata.kernels import brisque
+
         found = brisque.features(image.rgb)
         return {"brisque": None if found is None else published_model()(found)}
 
@@ -108,4 +113,6 @@ class Piqe:
 
     def __call__(self, image: Image) -> Mapping[str, Value]:
         """Measure PIQE."""
+        from cvdata.kernels import piqe
+
         return {"piqe": piqe.score(pixel_pass(image).gray)}

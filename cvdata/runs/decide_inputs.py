@@ -27,6 +27,7 @@ MADE_BY = {
 """The tables that rules are about, and the job that writes each."""
 
 _OF_MEASURES = ("issues", "duplicates", "leaks")
+OURS_AND_LATER = ("selection", "budget", "merged", "augmented")
 _DERIVED = (*_OF_MEASURES, "outliers", "label_issues")
 
 
@@ -98,7 +99,7 @@ def meta_of(head: Commit, inputs: Inputs, settings: Mapping[str, Any]) -> dict[s
 
     With SQL rules every table may matter.
     """
-    names = set(head.tables) - {"selection", "budget", "merged", "augmented"}
+    names = {n for n in head.tables if n.partition("/")[0] not in OURS_AND_LATER}
     if not settings["rules"]["sql"]:
         names = {n for n in names if n.partition("/")[0] in {*inputs.used, "records"}}
         model = settings["balance"]["embeddings"]
