@@ -37,7 +37,14 @@ class Summary:
 
 def engine_config(config: JobConfig) -> EngineConfig:
     """The engine that a job's options ask for."""
-    return EngineConfig(config.engine, config.address, config.workers, config.object_store_bytes)
+    is_private = "://" not in config.workspace and not config.shared_workspace
+    return EngineConfig(
+        config.engine,
+        config.address,
+        config.workers,
+        config.object_store_bytes,
+        config.workspace if is_private else "",
+    )
 
 
 def main(

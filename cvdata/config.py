@@ -45,6 +45,8 @@ class JobConfig(Frozen):
     """Memory of the embedded Ray's object store; 0: 30 % of the RAM, at most 4 GiB."""
     dry_run: bool = False
     """Print the resolved config and the plan, change nothing."""
+    shared_workspace: bool = False
+    """The workspace's path is a folder that every node of the cluster mounts."""
     single_writer: bool = False
     """Allow a store without create-if-absent; only one run may write then."""
     verbose: bool = False

@@ -2,7 +2,7 @@
 
 import logging
 import os
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -34,6 +34,8 @@ class EngineConfig:
     address: str = ""
     workers: int = 0
     object_store_bytes: int = 0
+    private_folder: str = ""
+    """A path that only this machine has, where work is written: refused on several machines."""
 
 
 class Session:
@@ -135,6 +137,7 @@ class Session:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address:
             ray.init(address=address, **quiet)
+            refuse_private(self.config.private_folder, ray.nodes())
         else:
             memory = psutil.virtual_memory().total
             store = self.config.object_store_bytes or int(
@@ -211,6 +214,17 @@ def tune_ray_data() -> None:
     context.execution_options.preserve_order = False
     context.execution_options.verbose_progress = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def refuse_private(folder: str, nodes: Sequence[Mapping[str, Any]]) -> None:
+    """`ConfigError` where work would be written to a folder that other machines do not have."""
+    machines = {node["NodeManagerAddress"] for node in nodes if node["Alive"]}
+    if folder and len(machines) > 1:
+        raise ConfigError(
+            f"the workspace {folder} is a path of one machine, and the cluster has "
+            f"{len(machines)}: what the others write would be lost. Use a URL that all reach "
+            "(s3://, gs://, abfs://), or --shared-workspace for a folder that all of them mount"
+        )
 
 
 def _refuse_impossible(resources: Resources, cluster: dict[str, float]) -> None:
