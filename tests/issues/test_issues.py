@@ -145,14 +145,19 @@ def test_names_are_unique() -> None:
 
 def test_every_image_error_is_one_issue() -> None:
     families = (*CORRUPT_CODES, *TRUNCATED_CODES, *REFUSED_CODES, *UNREACHABLE_CODES)
-    not_of_the_image = {ErrorCode.MODEL_FAILED, ErrorCode.MEASURE_FAILED}
+    not_of_the_image = {
+        ErrorCode.MODEL_FAILED,
+        ErrorCode.MEASURE_FAILED,
+        ErrorCode.AUGMENT_FAILED,
+    }
     assert sorted(families) == sorted(set(ErrorCode) - not_of_the_image)
 
 
 def test_an_error_row_has_its_issue_and_no_other() -> None:
     data = rows(300, nulls=1.0)
     out = find_issues(data, None, CONTEXT, IssueSettings(keep=0))
-    reported = [c for c in data["error"].to_pylist() if c not in ("model_failed", "measure_failed")]
+    others = ("model_failed", "measure_failed", "augment_failed")
+    reported = [c for c in data["error"].to_pylist() if c not in others]
     assert out.num_rows == len(reported)
     assert out["severity"].unique().to_pylist() == [1.0]
     assert set(out["issue"].to_pylist()) == {"corrupt", "truncated", "refused", "unreachable"}
