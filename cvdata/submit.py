@@ -67,5 +67,14 @@ def _line(state: JobState) -> str:
 
 def run(args: Sequence[str], jobs: Mapping[str, str]) -> int:
     """Split the options of `submit` from the job and its own; run."""
-    at = next((i for i, word in enumerate(args) if word in jobs), len(args))
+    at = _first_word(args)
     return parse(Submit, list(args[:at]), "cvdata submit").run(args[at:], jobs)
+
+
+def _first_word(args: Sequence[str]) -> int:
+    """Where the job stands: the first word that is no option of `submit` and no value of one."""
+    at = 0
+    while at < len(args) and args[at].startswith("-"):
+        is_alone = "=" in args[at] or args[at] in ("-h", "--help", "--detach", "--no-detach")
+        at += 1 if is_alone else 2
+    return min(at, len(args))
