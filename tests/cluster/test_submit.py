@@ -21,7 +21,7 @@ from tests.conftest import ROOT
 from tests.objectstore.conftest import bucket, s3_server  # noqa: F401
 from tests.objectstore.test_jobs import _facts, _upload, make_photos
 
-pytestmark = [pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.timeout(600)]
 
 
 def _submit(head: Head, *args: str) -> "subprocess.Popen[str]":
