@@ -4,7 +4,7 @@ Groups never cross components of the candidate graph, so a component is grouped 
 every verification that its groups rest on; only row numbers and verdicts travel.
 """
 
-from collections import OrderedDict
+from collections import OrderedDict, defaultdict
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -146,7 +146,7 @@ class VerifyComponents:
         Pairs across splits, and pairs between groups, are looked at too: leaks and bridges are
         told of pairs that stand.
         """
-        thumbs = list(gray_thumbs(part.records)) if self.is_looking else None
+        thumbs = _thumbs(part.records, part.pixels) if self.is_looking else None
         look = _Looker(part.pixels, thumbs, self.options, part.known)
         plain = {name: expanded(found) for name, found in part.neighbors.items()}
         methods = [(plain[name], part.radii[name]) for name in plain]
@@ -176,9 +176,26 @@ class VerifyPairs:
     def __call__(self, part: Pairs) -> PairVerdicts:
         """A verdict for every pair; what cannot be read now is no copy."""
         none = Verdicts.of(len(part.records), [], [], [])
-        look = _Looker(part.pixels, list(gray_thumbs(part.records)), self.options, none)
+        look = _Looker(part.pixels, _thumbs(part.records, part.pixels), self.options, none)
         is_copy = look(part.a.astype(np.int32), part.b.astype(np.int32))
         return PairVerdicts(part.at, is_copy, look.n_unread)
+
+
+def _thumbs(records: pa.Table, pixels: I64) -> list[npt.NDArray[np.uint8] | None]:
+    """A thumb for each row, one decode for all of equal pixels: the first that can be read."""
+    thumbs: list[npt.NDArray[np.uint8] | None] = [None] * len(records)
+    own = -1 - np.arange(len(records))
+    groups = defaultdict(list)
+    for row, group in enumerate(np.where(pixels >= 0, pixels, own).tolist()):
+        groups[group].append(row)
+    waiting = list(groups.values())
+    while waiting:
+        rows = [group[0] for group in waiting]
+        for group, thumb in zip(waiting, gray_thumbs(records.take(rows)), strict=True):
+            for row in group:
+                thumbs[row] = thumb
+        waiting = [group[1:] for group in waiting if thumbs[group[0]] is None and group[1:]]
+    return thumbs
 
 
 def _cover(neighbors: Neighbors, part: Component, before: tuple[I64, F32], look: _Looker) -> Stars:

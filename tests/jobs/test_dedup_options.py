@@ -1,5 +1,6 @@
 """dedup's options: which hash, which radius, and what the second look may use."""
 
+from collections import Counter
 from pathlib import Path
 
 import numpy as np
@@ -7,6 +8,7 @@ import pytest
 
 from cvdata import Workspace
 from cvdata.sample import Truth, make_sample
+from cvdata.sources.read_local import OpenFile
 from cvdata.sources.uris import decode_path
 from tests.jobs.flows import cvdata
 
@@ -49,6 +51,32 @@ def test_the_pairs_are_those_of_the_hash_and_radius_asked_for(
     flat = {r["image_id"] for r in known if not least <= r[set_bits] <= 64 - least}
     assert all(set(pair) & flat for pair in expected - found), "only flat images are refused"
     assert found, "the sample has copies"
+
+
+def test_only_candidates_are_read_and_equal_pixels_once(
+    scanned: tuple[Path, Truth], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    opened: Counter[str] = Counter()
+    open_file = OpenFile.open
+
+    def counted(uri: str) -> OpenFile:
+        opened[uri] += 1
+        return open_file(uri)
+
+    monkeypatch.setattr(OpenFile, "open", staticmethod(counted))
+    workspace = _dedup(scanned[0])
+    monkeypatch.undo()
+    pairs = workspace.read_all("pairs").to_pylist()
+    candidates = {pair[end] for pair in pairs for end in ("id_a", "id_b")}
+    records = workspace.read("records", ["image_id", "uri"]).to_pylist()
+    ids = {row["uri"]: row["image_id"] for row in records}
+    digests = workspace.read("measures", ["image_id", "pixel_digest"]).to_pylist()
+    pixels = {row["image_id"]: row["pixel_digest"] for row in digests}
+    assert 10 < len(opened) < len(candidates) < len(records)
+    assert set(opened.values()) == {1}
+    assert {ids[uri] for uri in opened} <= candidates
+    read = [pixels[ids[uri]] for uri in opened]
+    assert len(read) == len(set(read)), "what has the pixels of another one is not decoded again"
 
 
 def test_features_join_no_two_photographs(scanned: tuple[Path, Truth]) -> None:
