@@ -1,5 +1,6 @@
 """Methods on facts: robust z-scores of measures, distance of histograms to the mean one."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,6 +40,19 @@ def values_of(rows: Rows, name: str) -> F64:
         return np.asarray(np.log(np.maximum(values, 1e-6)))
 
 
+def _usual(values: Mapping[str, F64]) -> tuple[tuple[str, ...], F64, F64]:
+    """Names, medians and robust scales of the columns that vary."""
+    found = []
+    for name, column in values.items():
+        known = column[np.isfinite(column)]
+        median = float(np.median(known)) if len(known) else 0.0
+        scale = robust_scale(known, median) if len(known) else 0.0
+        if scale > 0:
+            found.append((name, median, scale))
+    medians, scales = (np.array([row[i] for row in found], np.float64) for i in (1, 2))
+    return tuple(row[0] for row in found), medians, scales
+
+
 @dataclass(frozen=True)
 class RobustZ:
     """The largest |z| over measures; z = (x − median) / (1.4826 · MAD). Iglewicz, Hoaglin 1993.
@@ -55,20 +69,7 @@ class RobustZ:
     @classmethod
     def fit(cls, rows: Rows) -> "RobustZ":
         """Of the measures that the rows have."""
-        names, medians, scales = [], [], []
-        for name in MEASURES:
-            if not rows.has(name):
-                continue
-            values = values_of(rows, name)
-            values = values[np.isfinite(values)]
-            if len(values):
-                median = float(np.median(values))
-                scale = robust_scale(values, median)
-                if scale > 0:
-                    names.append(name)
-                    medians.append(median)
-                    scales.append(scale)
-        return cls(tuple(names), np.array(medians), np.array(scales))
+        return cls(*_usual({n: values_of(rows, n) for n in MEASURES if rows.has(n)}))
 
     def z(self, rows: Rows) -> F64:
         """(N, measures), NaN where null."""
@@ -122,17 +123,7 @@ class Reconstruction:
     @classmethod
     def fit(cls, rows: Rows) -> "Reconstruction":
         """Of the images that could be read."""
-        names, medians, scales = [], [], []
-        for name in RECONSTRUCTION:
-            values = _logarithms(rows, name)
-            values = values[np.isfinite(values)]
-            median = float(np.median(values)) if len(values) else 0.0
-            scale = robust_scale(values, median) if len(values) else 0.0
-            if scale > 0:
-                names.append(name)
-                medians.append(median)
-                scales.append(scale)
-        return cls(tuple(names), np.array(medians), np.array(scales))
+        return cls(*_usual({name: _logarithms(rows, name) for name in RECONSTRUCTION}))
 
     def z(self, rows: Rows) -> F64:
         """(N, errors), NaN where the image could not be read."""

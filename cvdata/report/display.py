@@ -30,6 +30,16 @@ class DataTable:
         return bool(cells) and not any(isinstance(cell, str) for cell in cells)
 
 
+def file_of(key: str) -> str:
+    """The last part of a key."""
+    return key.rpartition("/")[2] or key
+
+
+def folder_of(key: str) -> str:
+    """What comes before the last part of a key; "" where nothing does."""
+    return key.rpartition("/")[0]
+
+
 def name(raw: bytes | str, limit: int = 120) -> str:
     """A file name or label on one line: undecodable bytes, control and bidi characters escaped.
 

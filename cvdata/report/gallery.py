@@ -30,16 +30,6 @@ class Hung:
     severity: float | None
     picture: Picture | None
 
-    @property
-    def file(self) -> str:
-        """The last part of the key."""
-        return self.key.rpartition("/")[2] or self.key
-
-    @property
-    def folder(self) -> str:
-        """What comes before it."""
-        return self.key.rpartition("/")[0]
-
 
 def galleries(data: ReportInput) -> list[Section]:
     """One section per issue that was found, the most frequent first."""

@@ -45,16 +45,6 @@ class Hung:
     tags: str
     picture: Picture | None
 
-    @property
-    def file(self) -> str:
-        """The last part of the key."""
-        return self.key.rpartition("/")[2] or self.key
-
-    @property
-    def folder(self) -> str:
-        """What comes before it."""
-        return self.key.rpartition("/")[0]
-
 
 def render_search(page: SearchPage) -> str:
     """One HTML document without remote assets; the same input gives the same bytes."""

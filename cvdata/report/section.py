@@ -46,6 +46,8 @@ def environment() -> Environment:
     )
     made.filters.update(
         count=display.count,
+        file=display.file_of,
+        folder=display.folder_of,
         name=display.name,
         number=display.number,
         share=display.share,

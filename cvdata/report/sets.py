@@ -54,11 +54,6 @@ class Shown:
     fact: str
     is_marked: bool = False
 
-    @property
-    def file(self) -> str:
-        """The last part of the key."""
-        return self.key.rpartition("/")[2] or self.key
-
 
 @dataclass(frozen=True)
 class ImageSet:
