@@ -99,3 +99,21 @@ def test_a_store_that_ignores_the_condition_is_refused() -> None:
     with pytest.raises(ConfigError, match="--single-writer"):
         Store("careless://w").probe()
     Store("careless://w", single_writer=True).probe()
+
+
+class Unaware(Careless):
+    """Does not know the argument that asks for an exclusive write."""
+
+    protocol = "unaware"
+
+    def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
+        if mode == "create":
+            raise ValueError(f"mode {mode!r} is not known")
+        super().pipe_file(path, value, **kwargs)
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_a_store_that_does_not_know_the_condition_is_refused_with_the_way_out() -> None:
+    fsspec.register_implementation("unaware", Unaware, clobber=True)
+    with pytest.raises(ConfigError, match="--single-writer"):
+        Store("unaware://w").probe()
