@@ -1,13 +1,15 @@
 """How items are handed to tasks."""
 
+import subprocess
+import sys
 from dataclasses import dataclass, field
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from cvdata.engine.allocator import keep_freed_memory
 from cvdata.engine.session import MAX_ITEMS_PER_TASK, guided, overlapped
+from tests.conftest import ROOT
 
 
 @given(st.integers(0, 3000), st.integers(1, 80))
@@ -25,8 +27,35 @@ def test_few_items_are_a_task_each() -> None:
     assert list(guided(3, 2)) == [(0, 1), (1, 2), (2, 3)]
 
 
-def test_the_allocator_is_told_once() -> None:
-    assert keep_freed_memory() is keep_freed_memory()
+FAULTS = """
+import resource, sys
+from cvdata.engine.allocator import keep_freed_memory
+is_told = keep_freed_memory() if sys.argv[1] == "keep" else False
+def work():
+    for _ in range(200):
+        files = [bytes(110_000) for _ in range(16)]
+        del files
+work()
+before = resource.getrusage(resource.RUSAGE_SELF).ru_minflt
+work()
+print(int(is_told), resource.getrusage(resource.RUSAGE_SELF).ru_minflt - before)
+"""
+
+
+def _page_faults(mode: str) -> tuple[bool, int]:
+    done = subprocess.run(
+        [sys.executable, "-c", FAULTS, mode], cwd=ROOT, capture_output=True, text=True, check=True
+    )
+    is_told, faults = done.stdout.split()
+    return is_told == "1", int(faults)
+
+
+def test_freed_memory_is_not_taken_from_the_kernel_again() -> None:
+    is_told, kept = _page_faults("keep")
+    if not is_told:
+        pytest.skip("the C library cannot be told")
+    assert kept < 200, "3,200 files of 27 pages were read into memory that was there"
+    assert kept * 10 < _page_faults("default")[1]
 
 
 @dataclass
