@@ -2,7 +2,7 @@
 
 import sys
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Literal
 
 from pydantic import Field
 
@@ -14,6 +14,7 @@ from jobs import decide, dedup, eda, index, ingest, labels, outliers, report, sc
 from jobs import map as draw_map
 
 Section = dict[str, Any]
+Optional = Literal["dedup", "outliers", "labels", "index", "map", "decide", "report"]
 Step = tuple[JobConfig, Callable[..., Summary]]
 
 
@@ -33,8 +34,8 @@ class Config(ingest.Config, scan.Config, eda.Config, dedup.Config, report.Config
     """Options of `cvdata map`."""
     decide: Section = Field({})
     """Options of `cvdata decide`: which findings drop and which only warn, balance."""
-    skip: list[str] = Field([])
-    """Of dedup, outliers, labels, index, map, decide, report: what not to run."""
+    skip: list[Optional] = Field([])
+    """What not to run."""
 
 
 def steps(config: Config) -> list[Step]:
