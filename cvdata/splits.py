@@ -1,7 +1,6 @@
 """Splits that do not leak: near-duplicates stay together, classes stay in proportion."""
 
 from collections.abc import Iterator, Mapping
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -9,6 +8,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata import schema
+from cvdata.chance import hash_keys
 from cvdata.errors import ConfigError
 
 I64 = npt.NDArray[np.int64]
@@ -33,7 +33,7 @@ def assign_splits(
     names = _checked(fractions)
     share = np.array([fractions[name] for name in names], np.float64)
     share /= share.sum()
-    keys = _keys(images.column("image_id"), seed)
+    keys = hash_keys(images.column("image_id"), seed)
     label = _codes(images.column("label"))
     _, group = np.unique(np.asarray(component, np.int64), return_inverse=True)
     frozen = _frozen(images.column("image_id"), assigned, names)
@@ -96,13 +96,6 @@ def _checked(fractions: Mapping[str, float]) -> list[str]:
     if not names or any(not value > 0 for value in fractions.values()):
         raise ConfigError(f"split fractions must be positive numbers, not {dict(fractions)}")
     return names
-
-
-def _keys(ids: pa.ChunkedArray, seed: int) -> npt.NDArray[np.uint64]:
-    """(N,) a stable random number for each id."""
-    salt = seed.to_bytes(8, "big", signed=True)
-    digests = (blake2b(i, digest_size=8, key=salt).digest() for i in ids.to_pylist())
-    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)
 
 
 def _codes(labels: pa.ChunkedArray) -> I64:

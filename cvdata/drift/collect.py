@@ -11,7 +11,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.chance import bits, draw
+from cvdata.chance import shares
 
 DRAWN = "_drawn"
 OK = "ok"
@@ -60,7 +60,7 @@ class Collect:
             acc.objects.update(_counted(names.drop_null(), ""))
             table = table.drop_columns(["boxes"])
         table = table.filter(pc.is_null(table["error"]))
-        drawn = pa.array(draw(bits(table["image_id"]), self.seed))
+        drawn = pa.array(shares(table["image_id"], self.seed))
         return self.merge(acc, Collected(rows=table.append_column(DRAWN, drawn)))
 
     def merge(self, a: Collected, b: Collected) -> Collected:

@@ -6,12 +6,13 @@ from typing import Any
 
 import numpy as np
 
+from cvdata.chance import shares
 from cvdata.outliers.clusters import KMeansDistance
 from cvdata.outliers.embedded import Detector, Forest, Knn, Lof, Mahalanobis, OneClass
 from cvdata.outliers.measured import HistogramDistance, Reconstruction, RobustZ
 from cvdata.outliers.objects import Counts, UnexpectedObjects
 from cvdata.outliers.reference import Reference, make_reference
-from cvdata.outliers.rows import F64, OBJECTS, RECONSTRUCTION, VECTOR, Bools, Rows, shares, smallest
+from cvdata.outliers.rows import F64, OBJECTS, RECONSTRUCTION, VECTOR, Bools, Rows, smallest
 from cvdata.outliers.settings import ON_EMBEDDINGS, Options, Usual
 
 CALIBRATION = 10_000

@@ -9,8 +9,6 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.keys import id_words
-
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -18,22 +16,6 @@ Bools = npt.NDArray[np.bool_]
 
 VECTOR, OBJECTS = "vector", "objects"
 RECONSTRUCTION = ("whole_error", "detail_error", "relative_error")
-_MIX = (np.uint64(0xBF58476D1CE4E5B9), np.uint64(0x94D049BB133111EB))
-
-
-def shares(ids: pa.ChunkedArray | pa.Array, seed: int) -> F64:
-    """(N,) a number in [0, 1) for each image_id: even, of the id and `seed` alone.
-
-    Rows whose number is below r are a sample of about r·N rows that no order, chunk or worker can
-    change. SplitMix64 of the id's words (Steele, Lea, Flood 2014).
-    """
-    words = id_words(ids)
-    with np.errstate(over="ignore"):
-        z = words[:, 0] ^ (words[:, 1] + np.uint64(seed + 1) * np.uint64(0x9E3779B97F4A7C15))
-        z = (z ^ (z >> np.uint64(30))) * _MIX[0]
-        z = (z ^ (z >> np.uint64(27))) * _MIX[1]
-        z ^= z >> np.uint64(31)
-    return np.asarray((z >> np.uint64(11)).astype(np.float64) / 2.0**53)
 
 
 @dataclass(frozen=True)

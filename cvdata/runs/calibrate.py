@@ -2,7 +2,6 @@
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from hashlib import blake2b
 from typing import Any
 
 import numpy as np
@@ -10,6 +9,7 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvdata.chance import hash_keys
 from cvdata.duplicates import calibration as measure
 from cvdata.duplicates.calibration import Planted, Unrelated
 from cvdata.duplicates.thresholds import CALIBRATION, merged
@@ -65,10 +65,8 @@ def chosen_images(workspace: Workspace, options: CalibrateOptions) -> pa.Table:
     ids = ids.filter(pc.invert(pc.is_in(ids["image_id"], copies["image_id"].combine_chunks())))
     if len(ids) < 2:
         raise ConfigError(f"calibration needs at least 2 images, not {len(ids)}")
-    salt = options.seed.to_bytes(8, "big", signed=True)
-    keys = [blake2b(i, digest_size=8, key=salt).digest() for i in ids["image_id"].to_pylist()]
-    order = sorted(range(len(keys)), key=keys.__getitem__)[: options.n_images]
-    return ids.take(pa.array(sorted(order)))
+    order = np.argsort(hash_keys(ids["image_id"], options.seed), kind="stable")
+    return ids.take(pa.array(np.sort(order[: options.n_images])))
 
 
 def calibrate(

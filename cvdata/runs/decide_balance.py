@@ -2,7 +2,6 @@
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from hashlib import blake2b
 
 import numpy as np
 import numpy.typing as npt
@@ -20,6 +19,7 @@ from cvdata.balance import (
     solve,
 )
 from cvdata.balance.diversity import spread_sample
+from cvdata.chance import hash_keys
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.reading import IdRange, positions
@@ -216,10 +216,3 @@ def choose(rows: pa.Table, k: int, settings: Balance) -> npt.NDArray[np.int64]:
     missing = max(0, k - len(chosen))
     order = left[np.lexsort((keys[left], ~known[left]))]
     return np.concatenate([chosen, order[:missing]])[:k].astype(np.int64)
-
-
-def hash_keys(ids: pa.ChunkedArray, seed: int) -> U64:
-    """(N,) a stable random number for each id."""
-    salt = seed.to_bytes(8, "big", signed=True)
-    digests = (blake2b(i, digest_size=8, key=salt).digest() for i in ids.to_pylist())
-    return np.frombuffer(b"".join(digests), ">u8").astype(np.uint64)

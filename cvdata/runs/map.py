@@ -8,7 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.chance import bits, draw
+from cvdata.chance import shares
 from cvdata.commits import Commit
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
@@ -56,7 +56,7 @@ class DrawVectors:
     def __call__(self, id_range: IdRange) -> tuple[list[bytes], list[float], F32]:
         """(ids, numbers drawn, vectors)."""
         keys, vectors = self.reader.read(id_range)
-        drawn = draw(bits(keys["image_id"]), self.seed)
+        drawn = shares(keys["image_id"], self.seed)
         kept = np.sort(np.argsort(drawn, kind="stable")[: self.most])
         ids = keys["image_id"].take(pa.array(kept)).to_pylist()
         return ids, drawn[kept].tolist(), vectors[kept]

@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvdata.chance import shares
 from cvdata.commits import Commit
 from cvdata.engine.session import Session
 from cvdata.engine.verbs import Accumulator, TableReader, fold
@@ -15,7 +16,7 @@ from cvdata.errors import ConfigError
 from cvdata.outliers.measured import HISTOGRAMS, MEASURES
 from cvdata.outliers.objects import CountFold, Counts, objects_column
 from cvdata.outliers.projection import Projection
-from cvdata.outliers.rows import OBJECTS, RECONSTRUCTION, VECTOR, Rows, column_of, lists, shares
+from cvdata.outliers.rows import OBJECTS, RECONSTRUCTION, VECTOR, Rows, column_of, lists
 from cvdata.outliers.settings import ON_EMBEDDINGS, ON_MEASURES, Options
 from cvdata.parts import parts_digest
 from cvdata.reading import IdRange

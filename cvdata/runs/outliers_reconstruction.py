@@ -3,11 +3,12 @@
 import numpy as np
 import pyarrow as pa
 
+from cvdata.chance import shares
 from cvdata.engine.session import EngineConfig, Session
 from cvdata.errors import ImageError
 from cvdata.image import Limits
 from cvdata.models.base import device_name
-from cvdata.outliers.rows import shares, smallest
+from cvdata.outliers.rows import smallest
 from cvdata.parts import PartSpec
 from cvdata.runs.filling import Cost, Filling, FillOptions, fill_tables
 from cvdata.stages.reconstruct import SCHEMA, TABLE, Reconstruct, views_of

@@ -8,13 +8,14 @@ import pyarrow as pa
 import pyarrow.compute as pc
 from threadpoolctl import threadpool_limits
 
+from cvdata.chance import shares
 from cvdata.engine.session import Session
 from cvdata.engine.shuffle import shuffle
 from cvdata.engine.verbs import TableReader
 from cvdata.keys import id_words
 from cvdata.outliers.fitting import Fitted, fit
 from cvdata.outliers.objects import Counts
-from cvdata.outliers.rows import F64, Rows, shares
+from cvdata.outliers.rows import F64, Rows
 from cvdata.outliers.scoring import methods_of, scored, scores_of
 from cvdata.outliers.settings import Options, Usual
 from cvdata.reading import IdRange

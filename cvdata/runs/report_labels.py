@@ -6,7 +6,7 @@ from collections import Counter
 import pyarrow as pa
 import pyarrow.compute as pc
 
-from cvdata.chance import bits, draw
+from cvdata.chance import shares
 from cvdata.report.label_facts import LabelFacts, MapFacts
 from cvdata.report.labels import METHODS
 from cvdata.runs.label_issues_tables import FIGURES, TABLE, is_stale
@@ -58,7 +58,7 @@ def _map(workspace: Workspace, table: str) -> MapFacts:
     points, labels, flags = [MAP.empty_table()], [], []
     for id_range in workspace.ranges():
         rows = workspace.read(table, id_range=id_range)
-        rows = rows.filter(pa.array(draw(bits(rows["image_id"]), 1) < share))
+        rows = rows.filter(pa.array(shares(rows["image_id"], 1) < share))
         records = workspace.read("records", ["image_id", "label"], id_range=id_range)
         at = pc.index_in(rows["image_id"], value_set=records["image_id"].combine_chunks())
         points.append(rows)

@@ -7,8 +7,9 @@ from pathlib import Path
 import numpy as np
 import pyarrow as pa
 
+from cvdata.chance import shares
 from cvdata.outliers.reference import Reference, make_reference
-from cvdata.outliers.rows import VECTOR, Rows, column_of, shares
+from cvdata.outliers.rows import VECTOR, Rows, column_of
 from cvdata.schema import ID, RECORDS
 from cvdata.workspace import Workspace
 

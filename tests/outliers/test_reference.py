@@ -7,9 +7,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from scipy.stats import kstest
 
+from cvdata.chance import shares
 from cvdata.errors import ConfigError
 from cvdata.outliers.projection import Projection
-from cvdata.outliers.rows import shares, smallest
+from cvdata.outliers.rows import smallest
 from cvdata.schema import ID
 from tests.outliers.making import cloud, ids_of, reference
 
