@@ -18,6 +18,7 @@ from cvdata.kernels import hamming
 from cvdata.kernels.dihedral import dihedral_pairs
 from cvdata.kernels.graph import F32, I32, Neighbors
 from cvdata.kernels.neighbors import unit_rows
+from cvdata.vectors import matrix
 
 METHODS = ("exact_sha256", "exact_pixels", "perceptual", "dihedral", "semantic", "any")
 """What `method` may be in PAIRS, DUPLICATES and LEAKS; `any` joins all that ran."""
@@ -146,9 +147,7 @@ def unit_vectors(
     if not isinstance(vectors, pa.ChunkedArray | pa.Array):
         return np.arange(len(vectors)), unit_rows(vectors)
     rows = np.flatnonzero(np.asarray(pc.is_valid(vectors)))
-    there = vectors.take(pa.array(rows))
-    flat = there.combine_chunks() if isinstance(there, pa.ChunkedArray) else there
-    return rows, unit_rows(np.asarray(flat.flatten()).reshape(len(rows), vectors.type.list_size))
+    return rows, unit_rows(matrix(vectors.take(pa.array(rows))))
 
 
 def expanded(neighbors: Neighbors, max_pairs: int = 50_000_000) -> Neighbors:

@@ -15,6 +15,7 @@ from cvdata.kernels.dihedral import dihedral_variants
 from cvdata.kernels.graph import F32, I64
 from cvdata.kernels.hamming_join import U64
 from cvdata.kernels.neighbors import cross_cosine_pairs, unit_rows
+from cvdata.vectors import matrix
 
 Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
@@ -90,9 +91,7 @@ def _plain(column: Column) -> pa.Array:
 def _vectors(column: Column) -> tuple[npt.NDArray[np.float32], I64]:
     """(the vectors that are there (N, D), their rows)."""
     rows = np.flatnonzero(np.asarray(pc.is_valid(column)))
-    there = column.take(pa.array(rows))
-    flat = there.combine_chunks() if isinstance(there, pa.ChunkedArray) else there
-    return np.asarray(flat.flatten(), np.float32).reshape(len(rows), column.type.list_size), rows
+    return matrix(column.take(pa.array(rows))), rows
 
 
 def _by_hash(

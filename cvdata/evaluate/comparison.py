@@ -8,6 +8,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvdata.vectors import matrix
+
 F64 = npt.NDArray[np.float64]
 
 FLIPS = pa.schema(
@@ -120,9 +122,10 @@ class VectorChanges:
         at = pc.index_in(new["image_id"], value_set=old["image_id"].combine_chunks())
         is_common = pc.is_valid(at)
         mine, fresh = new.filter(is_common), new.filter(pc.invert(is_common))
-        a, b = _matrix(old.take(at.filter(is_common))), _matrix(mine)
+        a = matrix(old["embedding"].take(at.filter(is_common)))
+        b = matrix(mine["embedding"])
         self._cosines.append(np.einsum("nd,nd->n", a, b, dtype=np.float64))
-        for name, rows in (("held", b), ("new", _matrix(fresh))):
+        for name, rows in (("held", b), ("new", matrix(fresh["embedding"]))):
             if len(rows):
                 total = rows.sum(axis=0, dtype=np.float64)
                 self._sums[name] = self._sums.get(name, 0.0) + total
@@ -184,10 +187,3 @@ def _absent(rows: pa.Table, common: pa.Table) -> pa.Table:
 
 def _joined(values: list[F64]) -> F64:
     return np.concatenate(values) if values else np.zeros(0)
-
-
-def _matrix(rows: pa.Table) -> npt.NDArray[np.float32]:
-    column = rows["embedding"].combine_chunks()
-    flat = column.flatten().to_numpy(zero_copy_only=False).astype(np.float32, copy=False)
-    matrix: npt.NDArray[np.float32] = flat.reshape(len(column), column.type.list_size)
-    return matrix

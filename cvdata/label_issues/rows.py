@@ -13,6 +13,7 @@ from cvdata.chance import U64, bits, draw
 from cvdata.kernels.neighbors import F32, unit_rows
 from cvdata.label_issues.confident import I64
 from cvdata.reading import IdRange, positions
+from cvdata.vectors import matrix
 from cvdata.workspace import Workspace
 
 DUPLICATES = "duplicates"
@@ -52,9 +53,7 @@ class Labelled:
 
     def vectors(self) -> F32:
         """(N, D) the embeddings, of length one."""
-        column = self.table["embedding"].combine_chunks()
-        flat = np.asarray(column.flatten(), np.float32)
-        return unit_rows(flat.reshape(len(column), column.type.list_size))
+        return unit_rows(matrix(self.table["embedding"]))
 
 
 @dataclass(frozen=True)

@@ -9,6 +9,8 @@ import numpy.typing as npt
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvdata.vectors import matrix
+
 F32 = npt.NDArray[np.float32]
 F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
@@ -63,7 +65,7 @@ class Rows:
 
     def list_of(self, name: str) -> F32:
         """A fixed-size list column as (N, width) float32, NaN where null."""
-        return lists(self.table[name])
+        return matrix(self.table[name])
 
     def objects(self) -> tuple[I64, pa.Array]:
         """(row, name) of the objects, each name once an image; rows where it is null have none."""
@@ -74,19 +76,6 @@ class Rows:
         unique = unique.sort_by([("row", "ascending"), ("name", "ascending")])
         rows = np.asarray(unique["row"], np.int64)
         return rows, unique["name"].combine_chunks()
-
-
-def lists(column: pa.ChunkedArray) -> F32:
-    """A fixed-size list column of floats as (N, width) float32, NaN where a row is null."""
-    width = column.type.list_size
-    blocks = [np.empty((0, width), np.float32)]
-    for chunk in column.chunks:
-        filled = np.full((len(chunk), width), np.nan, np.float32)
-        valid = np.asarray(chunk.is_valid())
-        flat = chunk.flatten().to_numpy(zero_copy_only=False)
-        filled[valid] = flat.reshape(-1, width)
-        blocks.append(filled)
-    return np.concatenate(blocks)
 
 
 def column_of(vectors: F32, is_valid: Bools | None = None) -> pa.FixedSizeListArray:

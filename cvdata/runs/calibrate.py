@@ -21,6 +21,7 @@ from cvdata.runs.components import rows_to_fetch
 from cvdata.sample.edits import BY_NAME
 from cvdata.stages.planted import EDITS, Across, LookAcross, PlantCopies
 from cvdata.stages.predict import Inference
+from cvdata.vectors import matrix
 from cvdata.workspace import Change, Workspace
 
 TASK_IMAGES, TASK_PAIRS = 8, 64
@@ -181,8 +182,7 @@ def _stored_vectors(
     column = column.drop_null().combine_chunks()
     if len(column) < 2:
         return planted.vectors[:, 0]
-    flat = np.asarray(column.flatten(), np.float32)
-    return unit_rows(flat.reshape(len(column), -1)[:SAMPLE_VECTORS])
+    return unit_rows(matrix(column)[:SAMPLE_VECTORS])
 
 
 def _by_edit(planted: Planted, edits: Sequence[str]) -> dict[str, dict[str, Any]]:

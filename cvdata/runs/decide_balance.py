@@ -26,6 +26,7 @@ from cvdata.reading import IdRange, positions
 from cvdata.runs.decide_merge import MERGED, ClassCounts, CountRange, Scope, empty_ids
 from cvdata.runs.decide_spill import Spill
 from cvdata.schema import ID
+from cvdata.vectors import matrix
 from cvdata.workspace import Workspace
 
 U64 = npt.NDArray[np.uint64]
@@ -201,8 +202,7 @@ def choose(rows: pa.Table, k: int, settings: Balance) -> npt.NDArray[np.int64]:
     pool = pool[spread_sample(keys[pool], settings.pool)]
     led = forced[known[forced]]
     candidates = np.concatenate([led, pool])
-    lists = rows["embedding"].combine_chunks().take(pa.array(candidates))
-    vectors = np.asarray(lists.flatten(), np.float32).reshape(len(candidates), -1)
+    vectors = matrix(rows["embedding"].take(pa.array(candidates)))
     unknown_forced = forced[~known[forced]]
     room = k - len(unknown_forced)
     if settings.undersample == "k_center":

@@ -12,6 +12,7 @@ from cvdata.reading import IdRange, positions
 from cvdata.runs.decide_balance import Balanced
 from cvdata.runs.decide_merge import MERGED
 from cvdata.runs.decide_spill import Spill
+from cvdata.vectors import matrix
 from cvdata.workspace import Workspace
 
 SMOTE_ROWS = 500_000
@@ -68,8 +69,7 @@ def _vectors(
     names: list[str] = rows["label"].filter(valid).to_pylist()
     if not names:
         return np.empty((0, 0), np.float32), names
-    flat = taken.filter(valid).combine_chunks().flatten()
-    return np.asarray(flat, np.float32).reshape(len(names), -1), names
+    return matrix(taken.filter(valid)), names
 
 
 def _table(vectors: npt.NDArray[np.float32], labels: list[str]) -> pa.Table:

@@ -24,6 +24,7 @@ from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.kernels.neighbors import unit_rows
 from cvdata.runs.drift_sides import Side, collect_measures, collect_vectors
+from cvdata.vectors import matrix
 
 LEAST_IMAGES = 10
 """Fewer readable images on a side say nothing."""
@@ -153,13 +154,11 @@ def _embedded(
 
 
 def _side(rows: pa.Table, labels: pa.Array) -> Embedded:
-    column = rows["embedding"].combine_chunks()
-    vectors = np.asarray(column.flatten(), np.float32).reshape(len(rows), -1)
     at = pc.fill_null(pc.index_in(rows["label"], value_set=labels), len(labels))
     codes = np.asarray(at, np.int64)
     codes[~np.asarray(pc.is_valid(rows["label"]))] = -1
     ids = np.frombuffer(b"".join(rows["image_id"].to_pylist()), np.uint8).reshape(-1, 16)
-    return Embedded(unit_rows(vectors), ids, codes)
+    return Embedded(unit_rows(matrix(rows["embedding"])), ids, codes)
 
 
 def _driving(found: Drivers, n: int) -> list[Driver]:

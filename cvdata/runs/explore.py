@@ -16,6 +16,7 @@ from cvdata.duplicates.groups import star
 from cvdata.errors import ConfigError
 from cvdata.kernels.neighbors import unit_rows
 from cvdata.runs.dedup_options import DedupRequest, resolved
+from cvdata.vectors import matrix
 from cvdata.workspace import Change, Workspace
 
 CLUSTERS = pa.schema(
@@ -94,8 +95,7 @@ def cluster(change: Change, workspace: Workspace, options: ExploreOptions) -> di
             f"{rules.table} has {len(rows):,} vectors; exploring takes 1 to {MOST:,}: copies are "
             "found at any size by `cvdata dedup`"
         )
-    flat = np.asarray(rows["embedding"].combine_chunks().flatten(), np.float32)
-    vectors = unit_rows(flat.reshape(len(rows), -1))
+    vectors = unit_rows(matrix(rows["embedding"]))
     found = METHODS[options.method](vectors, rules.threshold, options)
     meta = {
         "computed_from": change.base.seq,

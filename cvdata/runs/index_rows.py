@@ -21,6 +21,7 @@ from cvdata.parts import Part, open_part, read_columns
 from cvdata.schema import RECORDS
 from cvdata.storage import Store, digest
 from cvdata.tables import KEY_COLUMNS
+from cvdata.vectors import matrix
 
 SLICE_BYTES = 64 << 20
 """Vectors that a worker holds at once."""
@@ -92,10 +93,7 @@ class Slice:
         for path, at in zip(self.paths, self.at, strict=True):
             with open_part(store, path) as file:
                 column = file.read(columns=["embedding"])["embedding"]
-            some = column.take(pa.array(at)).combine_chunks()
-            some = some if isinstance(some, pa.Array) else pa.concat_arrays(some.chunks)
-            flat = np.asarray(some.flatten())
-            vectors[start : start + len(at)] = flat.reshape(len(at), dimension)
+            vectors[start : start + len(at)] = matrix(column.take(pa.array(at)))
             start += len(at)
         return np.concatenate([np.empty(0, np.int64), *self.rows]), unit_rows(vectors)
 

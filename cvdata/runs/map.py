@@ -17,6 +17,7 @@ from cvdata.parts import parts_digest
 from cvdata.projection import Layout, Layouting, lay_out
 from cvdata.reading import IdRange
 from cvdata.schema import MAP
+from cvdata.vectors import matrix
 from cvdata.workspace import Change, Workspace
 
 MAP_VERSION = 1
@@ -39,10 +40,7 @@ class VectorReader:
         columns = ["image_id", "revision", "error", "embedding"]
         rows = workspace.read(self.table, columns, id_range=id_range)
         rows = rows.filter(pc.is_null(rows["error"])).combine_chunks()
-        column = rows["embedding"].combine_chunks()
-        flat = np.asarray(column.flatten(), np.float32)
-        vectors = flat.reshape(len(rows), column.type.list_size)
-        return rows.select(["image_id", "revision"]), unit_rows(vectors)
+        return rows.select(["image_id", "revision"]), unit_rows(matrix(rows["embedding"]))
 
 
 @dataclass(frozen=True)

@@ -16,10 +16,11 @@ from cvdata.errors import ConfigError
 from cvdata.outliers.measured import HISTOGRAMS, MEASURES
 from cvdata.outliers.objects import CountFold, Counts, objects_column
 from cvdata.outliers.projection import Projection
-from cvdata.outliers.rows import OBJECTS, RECONSTRUCTION, VECTOR, Rows, column_of, lists
+from cvdata.outliers.rows import OBJECTS, RECONSTRUCTION, VECTOR, Rows, column_of
 from cvdata.outliers.settings import ON_EMBEDDINGS, ON_MEASURES, Options
 from cvdata.parts import parts_digest
 from cvdata.reading import IdRange
+from cvdata.vectors import matrix
 from cvdata.workspace import Workspace
 
 OUTLIERS_VERSION = 1
@@ -131,7 +132,7 @@ class View:
         columns |= {name: table[name] for name in self.inputs.measures}
         if self.projection is not None and "embedding" in table.column_names:
             columns[VECTOR] = pa.chunked_array(
-                [column_of(*self.projection.apply(lists(table["embedding"])))]
+                [column_of(*self.projection.apply(matrix(table["embedding"])))]
             )
         objects = objects_column(table, self.object_score)
         if objects is not None:
@@ -218,7 +219,7 @@ def take_sample(
         reader = TableReader(inputs.url, inputs.seq, {inputs.embeddings: ["embedding"]})
         some = SampleFold(min(1.0, PCA_ROWS / n), options.seed)
         raw = fold(session, some, reader, ranges)
-        vectors = lists(raw["embedding"])
+        vectors = matrix(raw["embedding"])
         if np.isfinite(vectors).all(axis=1).sum() >= 2:
             projection = Projection.fit(vectors, options.variance, options.dimensions)
     view = View(inputs, projection, options.object_score)

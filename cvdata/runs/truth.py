@@ -15,6 +15,7 @@ from cvdata.evaluate import labelled, pairs, retrieval, verification
 from cvdata.evaluate.class_tally import ClassTally, ratio
 from cvdata.reading import IdRange
 from cvdata.storage import Store
+from cvdata.vectors import matrix
 
 Row = tuple[str, str, str, float | None]
 """scope, group, metric, value: a row of METRICS."""
@@ -203,11 +204,10 @@ def vectors(view: View, asked: Asked) -> Verdict | None:
     if table is None or not len(table):
         return None
     _, labels = np.unique(np.array(table["label"].to_pylist(), object), return_inverse=True)
-    flat = table["embedding"].combine_chunks().flatten().to_numpy()
-    matrix = flat.reshape(len(table), -1).astype(np.float32)
+    vectors = matrix(table["embedding"])
     try:
-        found = retrieval(matrix, labels)
-        same = verification(*pairs(matrix, labels, 20_000))
+        found = retrieval(vectors, labels)
+        same = verification(*pairs(vectors, labels, 20_000))
     except ConfigError:  # every label once, or one label alone: there is nothing to tell apart
         return None
     numbers = {
