@@ -11,7 +11,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import psutil
 import pyarrow as pa
 
-from cvdata.engine.allocator import keep_freed_memory
+from cvdata.allocator import keep_freed_memory
 from cvdata.errors import ConfigError, CvdataError, RunInterrupted
 from cvdata.stages.base import Resources
 
