@@ -13,9 +13,9 @@ _KEPT_BYTES, _MAPPED_BYTES = 128 << 20, 32 << 20
 def keep_freed_memory() -> bool:
     """Keep up to 128 MiB of freed memory in this process; whether the C library can be told so.
 
-    A worker reads and forgets files of 100 KB by the thousand, and its sandbox pixels of 600 KB. By
-    default glibc hands each back to the kernel, which clears its pages anew: that costs four times
-    what the read costs, and three times what splitting an image into planes costs.
+    A worker reads and forgets files of 100 KB by the thousand. By default glibc hands each back to
+    the kernel, which clears its pages anew: that costs four times what the read costs. A sandbox
+    gains nothing by it: it takes and frees the same few sizes, and glibc learns them.
     """
     if not sys.platform.startswith("linux"):
         return False

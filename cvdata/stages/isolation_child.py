@@ -20,7 +20,6 @@ import traceback
 from collections.abc import Callable
 from typing import Any
 
-from cvdata.allocator import keep_freed_memory
 from cvdata.errors import ImageError
 
 HEART = struct.Struct("=Qd")
@@ -114,7 +113,6 @@ def main(argument: str) -> None:
     _tie_to(wires["parent"])
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     link = _Link(wires)
-    keep_freed_memory()
     try:
         factory = pickle.loads(_pread(wires["heart"], wires["factory_bytes"], mmap.PAGESIZE))  # noqa: S301
         call = factory()
