@@ -22,8 +22,8 @@ log = logging.getLogger("cvdata")
 T = TypeVar("T")
 R = TypeVar("R")
 OBJECT_STORE_SHARE, OBJECT_STORE_CAP = 0.3, 4 * 1024**3
-GROUPS_AHEAD, MAX_ITEMS_PER_TASK = 3, 8
-"""How fast tasks shrink, and how many items one may have: results come when a task ends."""
+MAX_ITEMS_PER_TASK = 8
+"""How many items a task may have at most: what a killed task runs again."""
 
 
 @dataclass(frozen=True)
@@ -111,6 +111,8 @@ class Session:
             num_cpus=resources.cpus,
             num_gpus=resources.gpus or None,
         )
+        # A result leaves its task at once, not when a block of many megabytes is full of them.
+        dataset.context.target_max_block_size = 1
         yield from self.receive(dataset)
 
     def receive(self, dataset: Any) -> Iterator[Any]:
@@ -192,12 +194,13 @@ def overlapped(work: TwoSteps, items: Iterable[Any]) -> Iterator[Any]:
 def guided(n_items: int, workers: int) -> Iterator[tuple[int, int]]:
     """Slices of `n_items` for tasks: large ones first, single items at the end.
 
-    Between two tasks a worker waits for the driver, a tenth of a second; at the end workers wait
-    for the last one. Guided self-scheduling (Polychronopoulos and Kuck 1987) makes both short.
+    Between two tasks a worker waits for the driver, a fifth of a second (Ray Data polls); at the
+    end workers wait for the last one. Guided self-scheduling (Polychronopoulos and Kuck 1987) makes
+    both short.
     """
     start = 0
     while start < n_items:
-        size = (n_items - start) // (GROUPS_AHEAD * workers)
+        size = (n_items - start) // workers
         end = start + min(max(size, 1), MAX_ITEMS_PER_TASK)
         yield start, end
         start = end

@@ -29,11 +29,14 @@ class Bank:
     weights: npt.NDArray[np.int32]
 
 
-@lru_cache(maxsize=512)
+@lru_cache(maxsize=2048)
 def bank(size: int, out: int, kind: Filter) -> Bank:
-    """Weights that reduce (or enlarge) `size` pixels to `out`, one row after the other."""
+    """Weights that reduce (or enlarge) `size` pixels to `out`, one row after the other.
+
+    One costs 0.1 ms and some 10 KB, and an image of a size not seen before needs eight.
+    """
     start, count, dense = axis(size, out, kind)
-    flat = np.concatenate([row[:n] for row, n in zip(dense, count, strict=True)])
+    flat = dense[np.arange(dense.shape[1]) < count[:, None]]
     return Bank(start, count, np.cumsum(count) - count, flat)
 
 

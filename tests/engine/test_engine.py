@@ -1,5 +1,6 @@
 """engine ≡ for-loop, and what happens when a worker fails."""
 
+import time
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
@@ -9,7 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
-from cvdata.engine.session import EngineConfig, Session
+from cvdata.engine.session import EngineConfig, Session, guided
 from cvdata.engine.shuffle import shuffle
 from cvdata.engine.verbs import TableReader, fold
 from cvdata.errors import ConfigError, RunInterrupted, StorageError
@@ -108,6 +109,27 @@ def test_a_worker_hands_its_error_over() -> None:
     with pytest.raises(RunInterrupted, match="ZeroDivisionError"):
         list(Session(RAY).run(_fail, ["fine", "bug"]))
     assert sorted(Session(RAY).run(_fail, ["a", "b", "c"])) == ["a", "b", "c"]
+
+
+def _wait_until_the_first_is_known(item: tuple[int, str]) -> int:
+    number, folder = item
+    end = time.monotonic() + 60
+    while number == 7 and not (Path(folder) / "known").exists():
+        if time.monotonic() > end:
+            raise StorageError("no result came while its task went on")
+        time.sleep(0.05)
+    return number
+
+
+@pytest.mark.usefixtures("ray_up")
+def test_results_come_while_their_task_goes_on(tmp_path: Path) -> None:
+    engine = EngineConfig("ray", workers=1)
+    items = [(i, str(tmp_path)) for i in range(8)]
+    assert list(guided(len(items), engine.workers)) == [(0, 8)], "they are one task"
+    results = Session(engine).run(_wait_until_the_first_is_known, items)
+    first = next(results)
+    (tmp_path / "known").touch()
+    assert [first, *results] == list(range(8))
 
 
 @pytest.mark.usefixtures("ray_up")
