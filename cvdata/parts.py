@@ -4,6 +4,7 @@ import hashlib
 import io
 import json
 from collections.abc import Iterable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -14,10 +15,11 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pyarrow.parquet as pq
 
-from cvdata.errors import StorageError, WorkspaceError
+from cvdata.errors import WorkspaceError
 from cvdata.storage import Store, digest
 
 ROW_GROUP_ROWS = 131_072
+_REMOTE_THREADS = 8
 _RECORDED = (
     "cvdata",
     "numpy",
@@ -71,6 +73,11 @@ class PartSpec:
         """`<table>/<fingerprint8>`; the name of a measure set ends with it already."""
         short = self.fingerprint[:8]
         return self.table if self.table.endswith(f"/{short}") else f"{self.table}/{short}"
+
+    @property
+    def kind(self) -> str:
+        """The table's name without a fingerprint: `measures`, `embeddings/<model>`."""
+        return self.table.removesuffix(f"/{self.fingerprint[:8]}")
 
     def path_of_keys(self, rows: pa.Table) -> str:
         """The path of the part that holds just these (image_id, revision) rows, sorted by id."""
@@ -167,16 +174,20 @@ def parts_digest(parts: Iterable[Part]) -> str:
 def open_part(store: Store, path: str) -> pq.ParquetFile:
     """The part as a Parquet file: columns are read as they are asked for."""
     full = store.path(path)
-    try:
-        if store.is_local:
-            return pq.ParquetFile(full, memory_map=True)
-        return pq.ParquetFile(store.fs.open(full, "rb"))
-    except FileNotFoundError as error:
-        raise WorkspaceError(f"part {path} is missing; run `cvdata verify`") from error
-    except pa.ArrowInvalid as error:
-        raise WorkspaceError(f"part {path} is damaged ({error}); run `cvdata verify`") from error
-    except OSError as error:
-        raise StorageError(f"reading part {path} failed: {error}") from error
+
+    def opened() -> pq.ParquetFile:
+        try:
+            if store.is_local:
+                return pq.ParquetFile(full, memory_map=True)
+            return pq.ParquetFile(store.fs.open(full, "rb"))
+        except FileNotFoundError as error:
+            raise WorkspaceError(f"part {path} is missing; run `cvdata verify`") from error
+        except pa.ArrowInvalid as error:
+            raise WorkspaceError(
+                f"part {path} is damaged ({error}); run `cvdata verify`"
+            ) from error
+
+    return store.asked(f"reading part {path}", opened)
 
 
 def read_columns(
@@ -190,13 +201,22 @@ def read_columns(
     names = schema.names if columns is None else columns
     wanted = pa.schema([schema.field(n) for n in names])
     asked = names if id_range is None or "image_id" in names else ["image_id", *names]
-    tables = []
-    for part in parts:
+
+    def read(part: Part) -> pa.Table:
         with open_part(store, part.path) as file:
-            table = file.read(columns=asked)
+            return file.read(columns=asked)
+
+    def kept(part: Part) -> pa.Table:
+        table = store.asked(f"reading part {part.path}", lambda: read(part))
         if id_range is not None:
             table = table.filter(_in_range(table["image_id"], *id_range))
-        tables.append(table.select(names).replace_schema_metadata(None).cast(wanted))
+        return table.select(names).replace_schema_metadata(None).cast(wanted)
+
+    if store.is_local:
+        tables = [kept(part) for part in parts]
+    else:  # a part costs a few round trips, and they may wait side by side
+        with ThreadPoolExecutor(_REMOTE_THREADS, thread_name_prefix="parts") as threads:
+            tables = list(threads.map(kept, parts))
     return pa.concat_tables(tables) if tables else wanted.empty_table()
 
 

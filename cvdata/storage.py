@@ -43,7 +43,8 @@ class Store:
     def __init__(self, url: str, *, single_writer: bool = False) -> None:
         self.url = url.rstrip("/") or url
         self.single_writer = single_writer
-        self.fs, self.root = fsspec.core.url_to_fs(self.url)
+        # Without fsspec's cache of listings, which does not see what other machines write.
+        self.fs, self.root = fsspec.core.url_to_fs(self.url, use_listings_cache=False)
         self.is_local = isinstance(self.fs, LocalFileSystem)
 
     def __reduce__(self) -> tuple[Any, ...]:
@@ -64,10 +65,10 @@ class Store:
     def get(self, relative: str) -> bytes:
         """The bytes of a file; `FileNotFoundError` where there is none."""
         path = self.path(relative)
-        data: bytes = self._asked(f"reading {relative}", lambda: self.fs.cat_file(path))
+        data: bytes = self.asked(f"reading {relative}", lambda: self.fs.cat_file(path))
         return data
 
-    def _asked(self, doing: str, action: Callable[[], T]) -> T:
+    def asked(self, doing: str, action: Callable[[], T]) -> T:
         """`action()`; on a store in the net again after a fault, with backoff and jitter."""
         with _world(doing):
             return action() if self.is_local else RETRY.call(doing, action)
@@ -75,7 +76,7 @@ class Store:
     def exists(self, relative: str) -> bool:
         """Whether the file is there."""
         path = self.path(relative)
-        return bool(self._asked(f"looking for {relative}", lambda: self.fs.exists(path)))
+        return bool(self.asked(f"looking for {relative}", lambda: self.fs.exists(path)))
 
     def put_new(self, relative: str, data: bytes) -> bool:
         """Write the whole file if the name is free; False, and no change, if it is taken.
@@ -85,8 +86,8 @@ class Store:
         """
         path = self.path(relative)
         if self.is_local:
-            return self._asked(f"writing {relative}", lambda: _put_local(Path(path), data))
-        return self._asked(f"writing {relative}", lambda: self._put_remote(path, data))
+            return self.asked(f"writing {relative}", lambda: _put_local(Path(path), data))
+        return self.asked(f"writing {relative}", lambda: self._put_remote(path, data))
 
     def _put_remote(self, path: str, data: bytes) -> bool:
         if self.single_writer:
@@ -104,8 +105,8 @@ class Store:
         """`put_new` of what the local file `source` holds, never whole in memory."""
         path = self.path(relative)
         if self.is_local:
-            return self._asked(f"writing {relative}", lambda: _put_local(Path(path), source))
-        return self._asked(f"writing {relative}", lambda: self._put_remote_file(path, source))
+            return self.asked(f"writing {relative}", lambda: _put_local(Path(path), source))
+        return self.asked(f"writing {relative}", lambda: self._put_remote_file(path, source))
 
     def _put_remote_file(self, path: str, source: Path) -> bool:
         if self.single_writer:
@@ -126,7 +127,7 @@ class Store:
             with self.fs.open(self.path(relative), "rb") as file:
                 return hashlib.file_digest(file, "sha256").hexdigest()
 
-        return self._asked(f"reading {relative}", read)
+        return self.asked(f"reading {relative}", read)
 
     @contextmanager
     def local_copy(self, relative: str) -> Iterator[Path]:
@@ -137,14 +138,14 @@ class Store:
         with tempfile.TemporaryDirectory(prefix="cvdata-") as folder:
             copy = Path(folder) / "copy"
             path = self.path(relative)
-            self._asked(f"reading {relative}", lambda: self.fs.get_file(path, str(copy)))
+            self.asked(f"reading {relative}", lambda: self.fs.get_file(path, str(copy)))
             yield copy
 
     def put(self, relative: str, data: bytes) -> None:
         """Write or replace the file: for views that can be made again, never for parts."""
         if not self.is_local:
             full = self.path(relative)
-            self._asked(f"writing {relative}", lambda: self.fs.pipe_file(full, data))
+            self.asked(f"writing {relative}", lambda: self.fs.pipe_file(full, data))
             return
         with _world(f"writing {relative}"):
             path = Path(self.path(relative))
@@ -160,7 +161,7 @@ class Store:
         """Remove the file; nothing happens where there is none."""
         path = self.path(relative)
         with suppress(FileNotFoundError):
-            self._asked(f"deleting {relative}", lambda: self.fs.rm_file(path))
+            self.asked(f"deleting {relative}", lambda: self.fs.rm_file(path))
 
     def list(self, prefix: str = "") -> Iterator[Entry]:
         """Every finished file below `prefix`, sorted by path."""
@@ -170,7 +171,7 @@ class Store:
             self.fs.invalidate_cache(base)
             return dict(self.fs.find(base, detail=True)) if self.fs.exists(base) else {}
 
-        found = self._asked(f"listing {prefix or self.url}", find)
+        found = self.asked(f"listing {prefix or self.url}", find)
         for full in sorted(found):
             relative = full[len(self.root) :].lstrip("/")
             if not relative.rsplit("/", 1)[-1].startswith(TEMP_PREFIX):

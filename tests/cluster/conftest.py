@@ -18,6 +18,10 @@ import psutil
 import pytest
 
 from tests.conftest import ROOT
+from tests.objectstore.conftest import CREDENTIALS, bucket, s3_server
+from tests.objectstore.server import S3Server
+
+__all__ = ["bucket", "s3_server"]
 
 
 @dataclass(frozen=True)
@@ -36,7 +40,11 @@ def _free_port() -> int:
 
 
 @pytest.fixture(scope="module")
-def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
+def ray_head(
+    tmp_path_factory: pytest.TempPathFactory,
+    s3_server: S3Server,
+) -> Iterator[Head]:
+    """One node, whose environment knows the way to the bucket, as a role would on a cloud."""
     folder = tmp_path_factory.mktemp("head")
     token = folder / "auth_token"
     token.write_text(secrets.token_hex(32))
@@ -52,13 +60,17 @@ def ray_head(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Head]:
         "PYTHONPATH": str(ROOT),
         "PATH": f"{Path(sys.executable).parent}{os.pathsep}{os.environ['PATH']}",
     }
+    on_nodes = {**environment, **CREDENTIALS, "AWS_ENDPOINT_URL": s3_server.url}
     environment.pop("RAY_ADDRESS", None)
     before = {p.pid for p in psutil.process_iter()}
     ray = [str(Path(sys.executable).with_name("ray"))]
     start = ["start", "--head", f"--port={_free_port()}", f"--temp-dir={temp}", "--num-cpus=2"]
     start += ["--node-ip-address=127.0.0.1", "--dashboard-host=127.0.0.1"]
     start += [f"--dashboard-port={port}", f"--object-store-memory={128 * 1024**2}"]
-    subprocess.run(ray + start, env=environment, check=True, capture_output=True, timeout=120)
+    # Any other Ray of this machine, an embedded one too, holds the agent's usual port; a head whose
+    # agent finds it taken takes no jobs.
+    start += [f"--dashboard-agent-listen-port={_free_port()}"]
+    subprocess.run(ray + start, env=on_nodes, check=True, capture_output=True, timeout=120)
     _wait_for(url)
     mine = [p for p in psutil.process_iter() if p.pid not in before and _is_of(p, str(temp))]
     yield Head(url, frozenset(p.pid for p in mine), environment)

@@ -2,7 +2,7 @@
 
 import ipaddress
 import json
-import os
+import shutil
 import stat
 import subprocess
 import sys
@@ -15,23 +15,25 @@ import psutil
 import pytest
 
 from cvdata.engine.submission import Order
+from cvdata.sample import make_sample
 from cvdata.workspace import Workspace
 from tests.cluster.conftest import Head
 from tests.conftest import ROOT
-from tests.objectstore.conftest import bucket, s3_server  # noqa: F401
-from tests.objectstore.test_jobs import _facts, _upload, make_photos
+from tests.objectstore.buckets import facts, make_photos, upload
 
-pytestmark = [pytest.mark.slow, pytest.mark.chaos, pytest.mark.timeout(600)]
+pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
+
+FLAGS = ("--source-name", "photos", "--chunk-rows", "8", "--max-error-rate", "0.5")
+QUICK = ("--measures", "file,geometry,pixel_digest,phash,sharpness", "--skip", "outliers")
+"""Few kernels to compile: code that has just been sent has no machine code beside it."""
 
 
 def _submit(head: Head, *args: str) -> "subprocess.Popen[str]":
-    names = ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_DEFAULT_REGION", "AWS_ENDPOINT_URL")
-    env = [word for n in names if n in os.environ for word in ("--env", f"{n}={os.environ[n]}")]
-    command = [sys.executable, "-m", "cvdata.cli", "submit", "--address", head.url, *env, *args]
+    command = [sys.executable, "-m", "cvdata.cli", "submit", "--address", head.url, *args]
     return subprocess.Popen(
         command,
         cwd=ROOT,
-        env={**head.environment, **{n: os.environ[n] for n in names if n in os.environ}},
+        env=head.environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -40,68 +42,120 @@ def _submit(head: Head, *args: str) -> "subprocess.Popen[str]":
 
 def _run(head: Head, *args: str) -> tuple[int, str]:
     process = _submit(head, *args)
-    said, _ = process.communicate(timeout=400)
+    said, _ = process.communicate(timeout=800)
     return process.returncode, said
 
 
-@pytest.fixture
-def in_bucket(bucket: str, tmp_path: Path) -> tuple[str, Path]:  # noqa: F811
-    """A bucket with the photos below `in/`, and the same photos in a folder."""
-    photos = make_photos(tmp_path / "photos", n=60)
-    _upload(photos, "in")
-    return bucket, photos
+def _locally(photos: Path, where: Path, *options: str) -> None:
+    command = [sys.executable, "-m", "cvdata.cli", "curate", *FLAGS, *options, str(photos)]
+    subprocess.run(
+        [*command, "--engine", "serial", "--workspace", str(where)],
+        cwd=ROOT,
+        capture_output=True,
+        timeout=600,
+    )
 
 
-JOB = ["curate", "--source-name", "photos", "--chunk-rows", "16", "--workers", "2"]
-
-
-def test_a_submitted_job_ends_as_a_local_one_and_joins_and_resumes(
-    ray_head: Head, in_bucket: tuple[str, Path], tmp_path: Path
-) -> None:
-    where, photos = in_bucket
-    order = [*JOB, f"{where}/in", "--workspace", f"{where}/out"]
-    first = _submit(ray_head, "--detach", *order)
-    said, _ = first.communicate(timeout=200)
-    assert first.returncode == 0, said
+def _stop_midway(head: Head, order: list[str], where: str) -> str:
+    """Submit, wait for the first commit, stop: the submission id."""
+    code, said = _run(head, "--detach", *order)
+    assert code == 0, said
     submission = said.split()[-1]
     assert submission == Order(order[0], tuple(order[1:])).submission_id
-    deadline = time.monotonic() + 60
-    while not Workspace(f"{where}/out").log.numbers() and time.monotonic() < deadline:
-        time.sleep(0.5)
-    code, said = _run(ray_head, "--stop", submission)
+    deadline = time.monotonic() + 120
+    while not Workspace(where).log.numbers() and time.monotonic() < deadline:
+        time.sleep(0.2)
+    code, said = _run(head, "--stop", submission)
     assert code == 0, said
-    assert "stopped" in said or "succeeded" in said
+    assert "stopped" in said, "it was in the midst of it"
+    return submission
+
+
+def test_a_submitted_job_is_stopped_and_sent_again_and_ends_as_a_local_one(
+    ray_head: Head, bucket: str, tmp_path: Path
+) -> None:
+    photos = make_photos(tmp_path / "photos", n=40)
+    upload(photos, "in")
+    out = f"{bucket}/out"
+    order = ["curate", *FLAGS, *QUICK, f"{bucket}/in", "--workspace", out]
+    submission = _stop_midway(ray_head, order, out)
+    assert "report" not in Workspace(out).head.artifacts, "it was not done"
     code, said = _run(ray_head, *order)
     assert code in (0, 3), said
     assert "report:" in said, "the log is followed"
-    local = [sys.executable, "-m", "cvdata.cli", *JOB, str(photos), "--engine", "serial"]
-    subprocess.run([*local, "--workspace", str(tmp_path / "w")], cwd=ROOT, capture_output=True)
-    assert _facts(f"{where}/out") == _facts(str(tmp_path / "w"))
+    _locally(photos, tmp_path / "w", *QUICK)
+    assert facts(out) == facts(str(tmp_path / "w"))
+    assert Workspace(out).verify() == []
+    code, said = _run(ray_head, "--status", submission)
+    assert code == 0
+    assert "exit code" in said
+    code, said = _run(ray_head, "eda", "--workspace", f"{bucket}/nothing")
+    assert code == 2, f"the job's own exit code: {said}"
+    assert "no records yet" in said
+
+
+@pytest.mark.slow
+def test_the_sample_with_every_measure_ends_as_a_local_run(
+    ray_head: Head, bucket: str, tmp_path: Path
+) -> None:
+    make_sample(tmp_path / "photos", size="small")
+    upload(tmp_path / "photos", "in")
+    out = f"{bucket}/out"
+    order = ["curate", *FLAGS, f"{bucket}/in", "--workspace", out, "--workers", "2"]
+    _stop_midway(ray_head, order, out)
+    code, said = _run(ray_head, *order)
+    assert code in (0, 3), said
+    _locally(tmp_path / "photos", tmp_path / "w")
+    assert facts(out) == facts(str(tmp_path / "w"))
     code, said = _run(ray_head, "--status", "all")
-    assert submission in said
+    assert code == 0
+    assert Order(order[0], tuple(order[1:])).submission_id in said
 
 
-def test_the_exit_code_is_the_jobs(ray_head: Head, tmp_path: Path) -> None:
-    code, said = _run(ray_head, "eda", "--workspace", str(tmp_path / "nothing"))
-    assert code == 2, said
+@pytest.mark.slow
+def test_rays_own_submission_is_the_same(ray_head: Head, bucket: str, tmp_path: Path) -> None:
+    photos = make_photos(tmp_path / "photos", n=24)
+    upload(photos, "in")
+    for package in ("cvdata", "jobs"):
+        skipped = shutil.ignore_patterns("__pycache__")
+        shutil.copytree(ROOT / package, tmp_path / "code" / package, ignore=skipped)
+    ray = [str(Path(sys.executable).with_name("ray")), "job", "submit", "--address", ray_head.url]
+    job = ["python", "-m", "jobs.curate", *FLAGS, *QUICK, f"{bucket}/in"]
+    done = subprocess.run(
+        [*ray, "--working-dir", str(tmp_path / "code"), "--", *job, "--workspace", f"{bucket}/out"],
+        env=ray_head.environment,
+        capture_output=True,
+        text=True,
+        timeout=400,
+    )
+    _locally(photos, tmp_path / "w", *QUICK)
+    assert facts(f"{bucket}/out") == facts(str(tmp_path / "w")), done.stdout[-3000:]
+
+
+def test_an_unknown_job_is_refused_before_anything_is_sent(ray_head: Head) -> None:
     code, said = _run(ray_head, "no-such-job")
     assert code == 2
     assert "unknown job" in said
 
 
-def test_without_the_token_nothing_is_answered(ray_head: Head) -> None:
+@pytest.mark.parametrize("token", ["", "0" * 64], ids=["none", "wrong"])
+def test_without_the_token_nothing_is_answered(ray_head: Head, token: str) -> None:
     body = json.dumps({"entrypoint": "true"}).encode()
+    shown = {"Authorization": f"Bearer {token}"} if token else {}
     request = urllib.request.Request(  # noqa: S310
-        f"{ray_head.url}/api/jobs/", data=body, headers={"Content-Type": "application/json"}
+        f"{ray_head.url}/api/jobs/",
+        data=body,
+        headers={"Content-Type": "application/json", **shown},
     )
     with pytest.raises(urllib.error.HTTPError) as refused:
-        urllib.request.urlopen(request, timeout=20)  # noqa: S310
+        urllib.request.urlopen(request, timeout=60)  # noqa: S310
     assert refused.value.code in (401, 403)
 
 
 def test_the_token_is_left_to_its_owner(ray_head: Head) -> None:
-    _run(ray_head, "--status", "all")
     path = Path(ray_head.environment["RAY_AUTH_TOKEN_PATH"])
+    path.chmod(0o644)  # as Ray itself leaves it
+    _run(ray_head, "--status", "all")
     assert stat.S_IMODE(path.stat().st_mode) == 0o600
 
 

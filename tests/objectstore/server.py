@@ -5,7 +5,8 @@ import random
 import threading
 import time
 from collections import Counter
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -26,6 +27,10 @@ class Faults:
     seen: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
 
+    def forget(self) -> None:
+        """No faults, the same ones again, none counted."""
+        self.rates, self.rng, self.seen = {}, random.Random(0), Counter()
+
     def draw(self, method: str) -> str:
         """The fault of the next request, "" for none."""
         with self.lock:
@@ -40,6 +45,43 @@ class Faults:
         return ""
 
 
+@dataclass
+class Asked:
+    """What was asked for: requests by kind, and how many ranges were being read at once."""
+
+    kinds: Counter[str] = field(default_factory=Counter)
+    now: int = 0
+    most_at_once: int = 0
+    lock: threading.Lock = field(default_factory=threading.Lock)
+
+    @contextmanager
+    def noted(self, environ: dict[str, Any]) -> Iterator[None]:
+        """Count this request while it is answered."""
+        is_range = "HTTP_RANGE" in environ
+        with self.lock:
+            self.kinds[kind_of(environ)] += 1
+            self.now += is_range
+            self.most_at_once = max(self.most_at_once, self.now)
+        try:
+            yield
+        finally:
+            with self.lock:
+                self.now -= is_range
+
+    def forget(self) -> None:
+        """Begin anew."""
+        with self.lock:
+            self.kinds, self.now, self.most_at_once = Counter(), 0, 0
+
+
+def kind_of(environ: dict[str, Any]) -> str:
+    """GET, RANGE, PUT, HEAD, DELETE, POST, or LIST, which S3 bills like a write."""
+    method = str(environ["REQUEST_METHOD"])
+    if method == "GET" and "list-type" in environ.get("QUERY_STRING", ""):
+        return "LIST"
+    return "RANGE" if method == "GET" and "HTTP_RANGE" in environ else method
+
+
 class Reset(Exception):
     """Ends the connection without an answer."""
 
@@ -50,8 +92,13 @@ class FaultyApp:
 
     app: Any
     faults: Faults
+    asked: Asked = field(default_factory=Asked)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
+        with self.asked.noted(environ):
+            return self._answer(environ, start)
+
+    def _answer(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         fault = self.faults.draw(environ["REQUEST_METHOD"])
         if fault in ("refused", "throttled", "conflict"):
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
@@ -87,6 +134,7 @@ class S3Server:
     def __init__(self) -> None:
         self.faults = Faults()
         app = FaultyApp(DomainDispatcherApplication(create_backend_app), self.faults)
+        self.asked = app.asked
         self._server = make_server("127.0.0.1", 0, app, threaded=True)
         self.url = f"http://127.0.0.1:{self._server.server_port}"
         self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)

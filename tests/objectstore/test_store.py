@@ -1,6 +1,7 @@
 """The storage protocol on S3: exclusive writes, and what a bad network does to them."""
 
 import threading
+from pathlib import Path
 from typing import Any, ClassVar
 
 import fsspec
@@ -8,17 +9,22 @@ import pytest
 from fsspec.implementations.memory import MemoryFileSystem
 
 from cvdata.errors import ConfigError, StorageError
-from cvdata.storage import Store
-from tests.objectstore.server import S3Server
+from cvdata.storage import Store, digest
+from tests.objectstore.conftest import Place
+from tests.objectstore.server import FAULTS, S3Server
+
+STORES = pytest.mark.parametrize("place", ["s3", "gs", "abfs", "memory"], indirect=True)
 
 
-def test_the_first_writer_of_a_name_wins(bucket: str) -> None:
-    store = Store(f"{bucket}/w")
+@STORES
+def test_the_first_writer_of_a_name_wins(place: Place) -> None:
+    store = Store(f"{place.url}/w")
     store.probe()
-    assert store.put_new("a/part", b"one")
+    data = bytes(range(256)) + b"\r\n--\r\n\n"
+    assert store.put_new("a/part", data)
     assert not store.put_new("a/part", b"two")
-    assert store.get("a/part") == b"one"
-    assert [e.path for e in store.list()] == ["a/part"]
+    assert store.get("a/part") == data
+    assert [(e.path, e.size_bytes) for e in store.list()] == [("a/part", len(data))]
     with pytest.raises(FileNotFoundError):
         store.get("a/none")
     store.delete("a/part")
@@ -26,11 +32,24 @@ def test_the_first_writer_of_a_name_wins(bucket: str) -> None:
     assert list(store.list()) == []
 
 
-def test_of_eight_writers_at_once_one_wins(bucket: str) -> None:
+@STORES
+def test_a_file_is_written_once_too(place: Place, tmp_path: Path) -> None:
+    store = Store(f"{place.url}/w")
+    (tmp_path / "one").write_bytes(b"one" * 100_000)
+    (tmp_path / "two").write_bytes(b"two")
+    assert store.put_file("index", tmp_path / "one")
+    assert not store.put_file("index", tmp_path / "two")
+    assert store.sha256("index") == digest(b"one" * 100_000)
+    with store.local_copy("index") as copy:
+        assert copy.read_bytes() == b"one" * 100_000
+
+
+@STORES
+def test_of_eight_writers_at_once_one_wins(place: Place) -> None:
     for number in range(20):
-        won = _race(f"{bucket}/w", f"c/{number:03d}")
+        won = _race(f"{place.url}/w", f"c/{number:03d}")
         assert len(won) == 1
-        assert Store(f"{bucket}/w").get(f"c/{number:03d}") == str(won[0]).encode()
+        assert Store(f"{place.url}/w").get(f"c/{number:03d}") == str(won[0]).encode()
 
 
 def _race(url: str, name: str) -> list[int]:
@@ -52,21 +71,20 @@ def _race(url: str, name: str) -> list[int]:
     return won
 
 
+@STORES
 @pytest.mark.usefixtures("quick_retries")
-@pytest.mark.parametrize("fault", ["refused", "throttled", "reset", "lost", "conflict", "slow"])
-def test_faults_in_three_answers_of_ten_changes_nothing(
-    bucket: str, s3_server: S3Server, fault: str
-) -> None:
-    store = Store(f"{bucket}/{fault}")
-    s3_server.faults.rates = {fault: 0.3}
+@pytest.mark.parametrize("fault", FAULTS)
+def test_faults_in_three_answers_of_ten_change_nothing(place: Place, fault: str) -> None:
+    store = Store(f"{place.url}/{fault}")
+    place.faults.rates = {fault: 0.3}
     for i in range(6):
         data = f"part {i}".encode()
         store.put_new(f"p/{i:02d}", data)  # False where the answer to a finished write was lost
         assert not store.put_new(f"p/{i:02d}", b"another"), "the name is taken"
         assert store.get(f"p/{i:02d}") == data
     store.probe()
-    assert s3_server.faults.seen[fault] >= 1
-    s3_server.faults.rates = {}
+    assert place.faults.seen[fault] >= 1
+    place.faults.rates = {}
     assert len(list(store.list())) == 6
 
 

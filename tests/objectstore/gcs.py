@@ -1,0 +1,128 @@
+"""A Google Cloud Storage protocol server on loopback, with conditions and faults.
+
+gcp-storage-emulator speaks the JSON API and ignores `ifGenerationMatch=0`, by which a name is taken
+only if it is free; the real service answers 412. That answer, and the faults, are given here.
+"""
+
+import logging
+import socket
+import threading
+import time
+from functools import partial
+from http.server import ThreadingHTTPServer
+from typing import Any, ClassVar
+from urllib.parse import parse_qs, unquote, urlparse
+
+from gcp_storage_emulator.exceptions import NotFound
+from gcp_storage_emulator.handlers import buckets
+from gcp_storage_emulator.server import RequestHandler, Router
+from gcp_storage_emulator.storage import Storage
+
+from tests.objectstore.server import Faults
+
+for name in ("api", "gcp_storage_emulator"):
+    logging.getLogger(name).setLevel(logging.CRITICAL)
+BUCKET = "pictures"
+STATUS = {"refused": 500, "throttled": 503}
+
+
+class Conditional(RequestHandler):  # type: ignore[misc]
+    """The emulator's handler behind faults, one request at a time, exclusive where asked."""
+
+    faults: ClassVar[Faults] = Faults()
+    lock: ClassVar[Any] = threading.RLock()
+
+    def handle_one(self, method: str) -> None:
+        fault = self.faults.draw(method)
+        if fault in STATUS or (fault == "conflict"):
+            return self._refuse(STATUS.get(fault, 409))
+        if fault == "reset":
+            return self._hang_up()
+        if fault == "slow":
+            time.sleep(0.3)
+        with self.lock:
+            if self._is_taken(method):
+                return self._refuse(412)
+            if fault == "lost":
+                self.wfile = _Nowhere()
+            Router(self).handle(method)
+        if fault == "lost":
+            self._hang_up()
+        return None
+
+    def do_GET(self) -> None:  # noqa: N802
+        self.handle_one("GET")
+
+    def do_POST(self) -> None:  # noqa: N802
+        self.handle_one("POST")
+
+    def do_PUT(self) -> None:  # noqa: N802
+        self.handle_one("PUT")
+
+    def do_DELETE(self) -> None:  # noqa: N802
+        self.handle_one("DELETE")
+
+    def _is_taken(self, method: str) -> bool:
+        asked = urlparse(self.path)
+        query = parse_qs(asked.query)
+        if method not in ("POST", "PUT") or query.get("ifGenerationMatch") != ["0"]:
+            return False
+        name = query.get("name")
+        try:
+            self.storage.get_file_obj(BUCKET, unquote(name[0]) if name else "")
+        except NotFound:
+            return False
+        return True
+
+    def _refuse(self, status: int) -> None:
+        self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        body = b'{"error": {"code": %d, "message": "injected"}}' % status
+        self.send_response(status)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        self.wfile.write(body)
+
+    def _hang_up(self) -> None:
+        self.wfile = _Nowhere()
+        self.close_connection = True
+        self.connection.shutdown(socket.SHUT_RDWR)
+
+
+class _Nowhere:
+    """Where an answer goes that is lost."""
+
+    closed = False
+
+    def write(self, data: bytes) -> int:
+        return len(data)
+
+    def flush(self) -> None:
+        """Nothing is held."""
+
+    def close(self) -> None:
+        """Nothing is open."""
+
+
+class Quiet(ThreadingHTTPServer):
+    """Says nothing of connections that end early: tests end them."""
+
+    def handle_error(self, request: Any, client_address: Any) -> None:
+        """Nothing."""
+
+
+class GcsServer:
+    """Runs in threads of this process; `url` is its endpoint."""
+
+    def __init__(self) -> None:
+        self.faults = Conditional.faults
+        self.storage = Storage(use_memory_fs=True)
+        buckets.create_bucket(BUCKET, self.storage)
+        self._server = Quiet(("127.0.0.1", 0), partial(Conditional, self.storage))
+        self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
+        self._thread.start()
+
+    def stop(self) -> None:
+        self._server.shutdown()
+        self._thread.join()
+        self._server.server_close()
