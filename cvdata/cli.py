@@ -6,8 +6,9 @@ from collections.abc import Sequence
 
 from cvdata.command import USAGE
 from cvdata.command import main as run_job
-from cvdata.config import fail, nearest, parse
+from cvdata.config import nearest, parse
 from cvdata.errors import CvdataError
+from cvdata.logs import fail
 
 JOBS = {
     "curate": "the whole chain on one source: only what is new is computed",
@@ -53,7 +54,8 @@ def usage() -> str:
         f"jobs\n{jobs}\n\ntools\n{tools}\n\n"
         "start with:  cvdata curate FOLDER --workspace RESULTS\n"
         "exit codes:  0 done · 2 usage · 3 done, many bad images · 4 stopped, resumable · "
-        "5 commit conflict · 6 too many bad images · 7 verify failed · 8 drift"
+        "5 commit conflict · 6 too many bad images · 7 verify failed · 8 drift or another gate · "
+        "9 another run is at work"
     )
 
 
@@ -74,7 +76,10 @@ def main(argv: Sequence[str] | None = None) -> int:
         return run_job(job.Config, job.run, rest, f"cvdata {name}")
     if name in TOOL_NAMES:
         return _run_tool(name, rest)
-    fail(f"unknown command {name!r}{nearest(name, list(COMMANDS))}; `cvdata --help` lists them")
+    fail(
+        f"unknown command {name!r}{nearest(name, list(COMMANDS))}; `cvdata --help` lists them",
+        USAGE,
+    )
     return USAGE
 
 
@@ -88,7 +93,7 @@ def _run_tool(name: str, args: Sequence[str]) -> int:
             return run(args, JOBS)
         parse(TOOLS[name], args, f"cvdata {name}").run()
     except CvdataError as error:
-        fail(str(error))
+        fail(str(error), error.exit_code)
         return error.exit_code
     return 0
 

@@ -2,7 +2,6 @@
 
 import argparse
 import difflib
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
@@ -27,6 +26,35 @@ class Frozen(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid", use_attribute_docstrings=True)
 
 
+class Gates(Frozen):
+    """Limits that what a run committed must keep: where one is passed, exit 8. None is set."""
+
+    max_bad: float | None = Field(None, ge=0, le=1)
+    """Largest share of images that cannot be read."""
+    max_flagged: dict[str, float] = Field({})
+    """Largest share of images that an issue flags, e.g. {blurry: 0.05}."""
+    max_copies: float | None = Field(None, ge=0, le=1)
+    """Largest share of images that are copies of a better one, by any method of `dedup`."""
+    max_leaks: int | None = Field(None, ge=0)
+    """Most pairs of copies across splits."""
+    min_kept: float | None = Field(None, ge=0, le=1)
+    """Least share of images that `decide` keeps."""
+    min_metrics: dict[str, float] = Field({})
+    """Least value of a metric of `infer`, as MODEL:METRIC, e.g. {"resnet:accuracy": 0.7}."""
+    max_metrics: dict[str, float] = Field({})
+    """Largest value of a metric of `infer`, e.g. {"detector:label_flips": 0.02}."""
+    drift_from: str = ""
+    """What the images must look like: a side of `cvdata drift`, or `last`: what came with this
+    run is compared with what was there before it."""
+    drift_limits: dict[str, float] = Field({})
+    """From where on drift alarms, e.g. {psi: 0.3} (docs/drift.md)."""
+
+    @property
+    def is_set(self) -> bool:
+        """Whether there is anything to check."""
+        return bool(self.model_dump(exclude_defaults=True, exclude={"drift_limits"}))
+
+
 class JobConfig(Frozen):
     """What every job is told."""
 
@@ -49,6 +77,19 @@ class JobConfig(Frozen):
     """The workspace's path is a folder that every node of the cluster mounts."""
     single_writer: bool = False
     """Allow a store without create-if-absent; only one run may write then."""
+    lock: Literal["warn", "require", "off"] = "warn"
+    """Another run is at work on the workspace. warn: say so and run beside it, the tables stay
+    right; require: do nothing, exit 9; off: do not look. A dead run holds no lock."""
+    wait_for_lock: float = Field(0.0, ge=0)
+    """Seconds to wait for the other run to end."""
+    gates: Gates = Gates()
+    """Limits that what is committed must keep, else exit 8 (docs/howto/nightly.md)."""
+    summary: Literal["text", "json"] = "text"
+    """json: the last line on standard output is one JSON object, also where the run fails."""
+    metrics_file: str = ""
+    """Write Prometheus metrics here, for node_exporter's textfile collector (NAME.prom)."""
+    log_format: Literal["", "text", "json"] = ""
+    """json: log one object a line; not given: CVDATA_LOG_FORMAT, else text."""
     verbose: bool = False
     """Log more."""
 
@@ -155,8 +196,3 @@ def build_part(model: type[M], values: dict[str, Any], section: str) -> M:
 def dump(config: BaseModel) -> str:
     """The resolved config as YAML, as `--dry-run` prints it and commits store it."""
     return str(yaml.safe_dump(config.model_dump(mode="json"), sort_keys=False))
-
-
-def fail(message: str) -> None:
-    """Print an error to standard error."""
-    print(f"cvdata: {message}", file=sys.stderr)

@@ -38,7 +38,7 @@ class DriftLimits(Frozen):
 
 
 class DriftTool(Frozen):
-    """Compare B with A: workspaces W, commits W@7, splits W:train, or both W@7:train.
+    """Compare B with A: workspaces W, commits W@7, what came since W@7+, splits W:train, W@7:train.
 
     Exit 0: no drift; 8: drift.
     """

@@ -11,7 +11,9 @@ Bad data is a row with an `ErrorCode`; everything else is an exception:
     ├── CommitConflict      another run committed the same table first: exit 5
     ├── TooManyErrors       more bad images than `max_error_rate`: exit 6, nothing committed
     ├── VerifyFailed        `verify` found damage: exit 7
-    └── DriftAlarm          `drift` found a difference: exit 8
+    ├── DriftAlarm          `drift` found a difference: exit 8
+    ├── GateFailed          `gate` found a limit passed: exit 8
+    └── LockHeld            another run is at work on the workspace: exit 9
 """
 
 from enum import StrEnum
@@ -104,6 +106,18 @@ class DriftAlarm(CvdataError):
     """Two sets of images differ by more than the limits allow."""
 
     exit_code = 8
+
+
+class GateFailed(CvdataError):
+    """What the tables hold does not pass the limits that were set for it."""
+
+    exit_code = 8
+
+
+class LockHeld(CvdataError):
+    """Another run holds the lock of the workspace; nothing was done."""
+
+    exit_code = 9
 
 
 def printable(text: str, limit: int = DETAIL_LIMIT) -> str:

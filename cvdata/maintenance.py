@@ -28,7 +28,7 @@ SMALL_PART_BYTES = 32 * 1024 * 1024
 COMPACT_PART_BYTES = 128 * 1024 * 1024
 COMPACT_AFTER_PARTS = 64
 GRACE_SECONDS = 24 * 3600.0
-PROTOCOL_FOLDERS = ("_commits", "_probe")
+PROTOCOL_FOLDERS = ("_commits", "_probe", "_lock")
 MADE_TABLES, MADE_IMAGES, MANIFEST = "augmented/", "images", "manifest.jsonl"
 """Tables whose rows name files: `images/<policy>/` of the workspace, and the list of them there."""
 

@@ -26,11 +26,12 @@ CHUNKS_PER_TABLE = 32
 
 @dataclass(frozen=True)
 class Chunk:
-    """Rows of one records part, by position, that some tables still lack."""
+    """Rows of one records part, by position, that some tables still lack; bytes of their files."""
 
     part: Part
     rows: npt.NDArray[np.uint32]
     tables: tuple[str, ...]
+    n_bytes: int = 0
 
 
 @dataclass
@@ -133,14 +134,15 @@ def plan(
         lacking = _lacking(rows, tables)
         if not lacking.any():
             continue
-        pending_bytes += pc.sum(rows["size_bytes"].filter(pa.array(lacking != 0))).as_py() or 0
+        sizes = np.asarray(pc.fill_null(rows["size_bytes"], 0), np.int64)
+        pending_bytes += int(sizes[lacking != 0].sum())
         order = _reading_order(rows)
         for mask in np.unique(lacking[lacking != 0]):
             positions = order[lacking[order] == mask]
             names = tuple(t.name for i, t in enumerate(tables) if int(mask) >> i & 1)
             chunks.extend(
-                Chunk(part, positions[at : at + size].astype(np.uint32), names)
-                for at in range(0, len(positions), size)
+                Chunk(part, cut.astype(np.uint32), names, int(sizes[cut].sum()))
+                for cut in (positions[at : at + size] for at in range(0, len(positions), size))
             )
     return Plan(tuple(chunks), n_records, pending_bytes)
 

@@ -13,8 +13,10 @@ import pyarrow as pa
 from cvdata import reading
 from cvdata.commits import Artifact, Commit, CommitLog, TableState, now, refuse_conflicts
 from cvdata.errors import ConfigError, WorkspaceError
+from cvdata.locking import hold
 from cvdata.maintenance import Damage, find_damage
 from cvdata.parts import Part, PartSpec, versions, write_content
+from cvdata.recording import Recorder, recording
 from cvdata.schema import FORMAT_VERSION, RECORDS
 from cvdata.storage import Store, digest
 from cvdata.tables import KeyedTable
@@ -139,9 +141,12 @@ class Workspace:
     def change(self, job: str, config: Mapping[str, Any], run_id: str = "") -> Iterator["Change"]:
         """A change that is committed when the block ends well, and leaves no trace otherwise."""
         self.prepare()
-        change = Change(self.refresh(), job, config, run_id or secrets.token_hex(8))
-        yield change
-        change.commit()
+        hold(self.store)
+        with recording() as recorder:
+            change = Change(self.refresh(), job, config, run_id or secrets.token_hex(8))
+            change.recorder = recorder
+            yield change
+            change.commit()
 
 
 class Change:
@@ -155,6 +160,7 @@ class Change:
         self.base, self._base_digest = workspace._pinned()
         self.job, self.config, self.run_id = job, config, run_id
         self.stats: dict[str, Any] = {}
+        self.recorder = Recorder()
         self._keyed: dict[str, KeyedTable] = {}
         self._states: dict[str, TableState] = {}
         self._artifacts: dict[str, Artifact] = {}
@@ -266,7 +272,7 @@ class Change:
                     n: s for n, s in {**head.tables, **changed}.items() if n not in self._dropped
                 },
                 artifacts={**head.artifacts, **files},
-                stats=self.stats,
+                stats={**self.stats, "run": self.recorder.to_json()},
             )
             if self.workspace.log.append(commit):
                 self.workspace.refresh()

@@ -12,6 +12,9 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata.chance import shares
+from cvdata.keys import KeySet, key_columns
+from cvdata.tables import KEY_COLUMNS
+from cvdata.workspace import Workspace
 
 DRAWN = "_drawn"
 OK = "ok"
@@ -37,12 +40,14 @@ class Collect:
     """Folds wide rows of one split, or of all where `split` is None; keeps at most `n_rows`.
 
     The columns `error`, `label`, `split`, `boxes` are counted where they are there; all are kept
-    in the sample but `boxes`, together with the id.
+    in the sample but `boxes`, together with the id. `after` (url, commit): rows of images that
+    this commit held already, in the same revision, are left out.
     """
 
     split: str | None
     n_rows: int
     seed: int
+    after: tuple[str, int] | None = None
 
     def zero(self) -> Collected:
         """Nothing yet."""
@@ -52,6 +57,8 @@ class Collect:
         """`acc` with these rows."""
         if self.split is not None:
             table = table.filter(pc.equal(table["split"], self.split))
+        if self.after is not None and len(table):
+            table = _new(table, *self.after)
         acc.errors.update(_counted(table["error"], OK))
         if "label" in table.column_names:
             acc.labels.update(_counted(table["label"].drop_null(), ""))
@@ -78,6 +85,21 @@ class Collect:
     def finalize(self, acc: Collected) -> Collected:
         """The result."""
         return acc
+
+
+def _new(table: pa.Table, url: str, seq: int) -> pa.Table:
+    """The rows, sorted by image_id, that the commit did not hold."""
+    first, last = table["image_id"][0].as_py(), table["image_id"][-1].as_py()
+    held = Workspace(url).pin(seq).read("records", KEY_COLUMNS, id_range=(first, _next(last)))
+    known = KeySet.of(held["image_id"], held["revision"])
+    is_known = known.contains(*key_columns(table["image_id"], table["revision"]))
+    return table.filter(pa.array(~is_known))
+
+
+def _next(image_id: bytes) -> bytes | None:
+    """The id after it; None after the last."""
+    number = int.from_bytes(image_id, "big") + 1
+    return None if number >> 128 else number.to_bytes(16, "big")
 
 
 def _counted(column: pa.ChunkedArray, null: str) -> dict[str, int]:

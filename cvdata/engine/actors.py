@@ -5,24 +5,27 @@ nothing can cut, so that each chunk ends in the parts that any other way of runn
 """
 
 import math
+import time
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import pyarrow as pa
 
-from cvdata.engine.chunks import ChunkRunner, checked
+from cvdata.engine.chunks import ChunkRunner, Done, checked, effort, worker
 from cvdata.engine.session import Session, tune_ray_data
 from cvdata.errors import ConfigError
 from cvdata.parts import Part, PartSpec, write_keyed
 from cvdata.stages.base import Resources, SplitStage
+from cvdata.stopwatch import taken, timed
 
 Item = tuple[str, bytes]
 """A records part, and the positions of the chunk's rows in it."""
 
 HALFWAY = pa.schema([pa.field("receipts", pa.binary()), pa.field("prepared", pa.large_binary())])
-"""A chunk between its halves: the receipts of the parts that are whole (pickled, None for those to
-come), and what the second half takes as an Arrow stream, null where nothing is left to do."""
+"""A chunk between its halves: the receipts of the parts that are whole (None for those to come),
+with what the first half cost, pickled; and what the second half takes as an Arrow stream, null
+where nothing is left to do."""
 
 
 @dataclass(frozen=True)
@@ -34,27 +37,35 @@ class Halves:
 
     def first(self, item: Item) -> pa.Table:
         """Everything up to the model, as one row of HALFWAY."""
-        rows, found = self.runner.begin(*item)
-        if all(part is not None for part in found):
-            return _halfway(found, None)
-        done, prepared = self.stage.prepare(rows)
-        return _halfway([self._written(spec, done, rows) for spec in self.runner.specs], prepared)
+        taken()
+        with timed("compute"):
+            rows, found = self.runner.begin(*item)
+            prepared = None
+            if any(part is None for part in found):
+                done, prepared = self.stage.prepare(rows)
+                found = [self._written(spec, done, rows) for spec in self.runner.specs]
+        return _halfway(found, prepared)
 
-    def second(self, chunk: pa.Table) -> list[Part]:
+    def second(self, chunk: pa.Table) -> Done:
         """The model, and the parts that wait for it; receipts in the order of the tables."""
         from ray import cloudpickle
 
-        parts: list[Part | None] = cloudpickle.loads(chunk["receipts"][0].as_py())
+        parts: list[Part | None]
+        parts, seconds, first = cloudpickle.loads(chunk["receipts"][0].as_py())
         data = chunk["prepared"].combine_chunks()
+        taken()
         if data[0].is_valid:
             # A view of the object store's memory: pixels are not copied on their way to the batch.
             rows = pa.ipc.open_stream(data[0].as_buffer()).read_all()
-            done = self.stage.finish(rows)
-            pairs = zip(parts, self.runner.specs, strict=True)
-            parts = [part or self._written(spec, done, rows) for part, spec in pairs]
+            with timed("finish"):
+                done = self.stage.finish(rows)
+                pairs = zip(parts, self.runner.specs, strict=True)
+                parts = [part or self._written(spec, done, rows) for part, spec in pairs]
         if None in parts:
             raise AssertionError("a table was fed by neither half of its stage")
-        return [part for part in parts if part is not None]
+        spent = taken()
+        cost = effort({**seconds, **spent}, spent.get("finish", 0.0), first)
+        return Done([part for part in parts if part is not None], cost)
 
     def _written(
         self, spec: PartSpec, tables: Mapping[str, pa.Table], rows: pa.Table
@@ -67,7 +78,7 @@ class Halves:
 def _halfway(parts: Sequence[Part | None], prepared: pa.Table | None) -> pa.Table:
     from ray import cloudpickle
 
-    receipts = pa.array([cloudpickle.dumps(list(parts))], pa.binary())
+    receipts = pa.array([cloudpickle.dumps((list(parts), taken(), worker()))], pa.binary())
     if prepared is None:
         return pa.table([receipts, pa.nulls(1, pa.large_binary())], schema=HALFWAY)
     sink = pa.BufferOutputStream()
@@ -79,8 +90,8 @@ def _halfway(parts: Sequence[Part | None], prepared: pa.Table | None) -> pa.Tabl
     return pa.table([receipts, stream], schema=HALFWAY)
 
 
-def run_halves(session: Session, halves: Halves, items: Sequence[Item]) -> Iterator[list[Part]]:
-    """Every chunk's receipts, as they are finished."""
+def run_halves(session: Session, halves: Halves, items: Sequence[Item]) -> Iterator[Done]:
+    """Every chunk's receipts and cost, as they are finished."""
     if not items:
         return
     if session.is_serial:
@@ -91,7 +102,7 @@ def run_halves(session: Session, halves: Halves, items: Sequence[Item]) -> Itera
     yield from _run_on_ray(session, halves, items)
 
 
-def _run_on_ray(session: Session, halves: Halves, items: Sequence[Item]) -> Iterator[list[Part]]:
+def _run_on_ray(session: Session, halves: Halves, items: Sequence[Item]) -> Iterator[Done]:
     import ray
     from ray import cloudpickle
     from ray.data import ActorPoolStrategy, TaskPoolStrategy
@@ -137,12 +148,17 @@ class _Second:
     def __init__(self, halves: Halves) -> None:
         self.halves = halves
         halves.stage.setup()
+        self._idle_since = time.perf_counter()
 
     def __call__(self, batch: pa.Table) -> pa.Table:
-        """One chunk -> its receipts."""
+        """One chunk -> its receipts, and what it cost."""
         from ray import cloudpickle
 
-        result = cloudpickle.dumps(self.halves.second(batch))
+        waited = time.perf_counter() - self._idle_since
+        done = self.halves.second(batch)
+        cost = replace(done.effort, idle_seconds=done.effort.idle_seconds + waited)
+        result = cloudpickle.dumps(replace(done, effort=cost))
+        self._idle_since = time.perf_counter()
         return pa.table({"result": pa.array([result], pa.binary())})
 
 

@@ -1,5 +1,8 @@
 """One chunk, end to end, wherever it runs: read its rows, run the stage, write its parts."""
 
+import os
+import platform
+from collections.abc import Mapping
 from dataclasses import dataclass
 from functools import lru_cache
 
@@ -7,6 +10,7 @@ import numpy as np
 import pyarrow as pa
 
 from cvdata.parts import Part, PartSpec, read_columns, receipt, sort_rows, write_keyed
+from cvdata.recording import Effort
 from cvdata.schema import RECORDS
 from cvdata.stages.base import Stage
 from cvdata.storage import Store
@@ -18,6 +22,24 @@ class Computed:
 
     rows: pa.Table
     tables: dict[str, pa.Table]
+
+
+@dataclass(frozen=True)
+class Done:
+    """A finished chunk: the receipts of its parts, and what it cost."""
+
+    parts: list[Part]
+    effort: Effort
+
+
+def effort(seconds: Mapping[str, float], idle_seconds: float = 0.0, other: str = "") -> Effort:
+    """What this worker, and the `other` that prepared the chunk for it, spent on one."""
+    return Effort(seconds, idle_seconds, tuple(filter(None, (other, worker()))), platform.node())
+
+
+def worker() -> str:
+    """Names the process that runs here among those of all machines."""
+    return f"{platform.node()}:{os.getpid()}"
 
 
 @dataclass(frozen=True)

@@ -1,13 +1,14 @@
 """How far a run is: a bar on a terminal, a line in the log every ten seconds elsewhere."""
 
 import logging
-import sys
 import time
 from types import TracebackType
 from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+
+from cvdata.recording import Live, recorder
 
 log = logging.getLogger("cvdata")
 LINE_EVERY_SECONDS = 10.0
@@ -16,14 +17,17 @@ LINE_EVERY_SECONDS = 10.0
 class ProgressBar:
     """Rows done of `total`, rows/s, errors, time left. A context manager."""
 
-    def __init__(self, what: str, total: int, unit: str = "images") -> None:
+    def __init__(self, what: str, total: int, unit: str = "images", n_chunks: int = 0) -> None:
         self.what, self.total, self.unit = what, total, unit
+        self.live = Live(what, unit, total, total_chunks=n_chunks)
         self.n_done = self.n_errors = 0
         self.started = self._last = time.monotonic()
         self._bar: Progress | None = None
         self._task: Any = None
 
     def __enter__(self) -> "ProgressBar":
+        for each in recorder().each():
+            each.live = self.live
         console = Console(stderr=True)
         if console.is_terminal and self.total:
             self._bar = Progress(
@@ -45,10 +49,12 @@ class ProgressBar:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
+        for each in recorder().each():
+            each.live = None
         if self._bar is not None:
             self._bar.stop()
         if kind is None and self.total:
-            log.info(self.line())
+            log.info(self.line(), extra=self.live.to_json())
 
     @property
     def rate(self) -> float:
@@ -59,12 +65,14 @@ class ProgressBar:
         """Count finished rows."""
         self.n_done += n_rows
         self.n_errors += n_errors
+        self.live.done, self.live.errors = self.n_done, self.n_errors
+        self.live.n_chunks += 1
         if self._bar is not None:
             rate = f"{self.rate:,.0f}/s"
             self._bar.update(self._task, completed=self.n_done, rate=rate, errors=self.n_errors)
         elif time.monotonic() - self._last >= LINE_EVERY_SECONDS:
             self._last = time.monotonic()
-            log.info(self.line())
+            log.info(self.line(), extra=self.live.to_json())
 
     def line(self) -> str:
         """The state in one line."""
@@ -74,12 +82,3 @@ class ProgressBar:
             f"{self.what}: {self.n_done:,} of {self.total:,} {self.unit}, "
             f"{self.rate:,.0f}/s, {self.n_errors:,} errors{tail}"
         )
-
-
-def set_up_logging(*, verbose: bool = False) -> None:
-    """Log lines of cvdata to standard error, with the time."""
-    handler = logging.StreamHandler(sys.stderr)
-    handler.setFormatter(logging.Formatter("%(asctime)s %(message)s", "%H:%M:%S"))
-    log.handlers[:] = [handler]
-    log.setLevel(logging.DEBUG if verbose else logging.INFO)
-    log.propagate = False

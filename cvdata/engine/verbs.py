@@ -1,5 +1,6 @@
 """The three verbs: map rows to parts, fold a table to one value, shuffle rows by key."""
 
+import time
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, Generic, Protocol, TypeVar
@@ -7,12 +8,14 @@ from typing import Any, Generic, Protocol, TypeVar
 import pyarrow as pa
 
 from cvdata.engine.actors import Halves, run_halves
-from cvdata.engine.chunks import ChunkRunner, Computed
+from cvdata.engine.chunks import ChunkRunner, Computed, Done, effort
 from cvdata.engine.progress import ProgressBar
 from cvdata.engine.session import Session
 from cvdata.parts import Part
 from cvdata.reading import positions
-from cvdata.stages.base import SplitStage, Stage
+from cvdata.recording import recorder
+from cvdata.stages.base import Resources, SplitStage, Stage
+from cvdata.stopwatch import taken, timed
 from cvdata.tables import Chunk, KeyedTable
 from cvdata.workspace import Workspace
 
@@ -44,14 +47,21 @@ class Accumulator(Protocol[A, F]):
 class _MapChunk:
     runner: ChunkRunner
 
-    def __call__(self, item: tuple[str, bytes]) -> list[Part]:
-        return self.runner(*item)
+    def __call__(self, item: tuple[str, bytes]) -> Done:
+        return self.write(self.compute(item))
 
-    def compute(self, item: tuple[str, bytes]) -> list[Part] | Computed:
-        return self.runner.compute(*item)
+    def compute(self, item: tuple[str, bytes]) -> tuple[list[Part] | Computed, dict[str, float]]:
+        taken()
+        with timed("compute"):
+            computed = self.runner.compute(*item)
+        return computed, taken()
 
-    def write(self, computed: list[Part] | Computed) -> list[Part]:
-        return self.runner.write(computed)
+    def write(self, computed: tuple[list[Part] | Computed, dict[str, float]]) -> Done:
+        made, seconds = computed
+        with timed("write"):
+            parts = self.runner.write(made)
+        idle = seconds["compute"] if "model" in seconds else 0.0
+        return Done(parts, effort({**seconds, **taken()}, idle))
 
 
 def map_chunks(
@@ -66,16 +76,51 @@ def map_chunks(
     runner = ChunkRunner(tables[0].store, stage, tuple(t.spec for t in tables))
     items = [(chunk.part.path, chunk.rows.tobytes()) for chunk in chunks]
     n_rows = sum(len(chunk.rows) for chunk in chunks)
-    with ProgressBar(" + ".join(sorted({t.name.split("/")[0] for t in tables})), n_rows) as bar:
+    what = " + ".join(sorted({t.name.split("/")[0] for t in tables}))
+    counts = _Counts(stage, " + ".join(sorted({t.spec.kind for t in tables})))
+    with ProgressBar(what, n_rows, n_chunks=len(chunks)) as bar:
         if isinstance(stage, SplitStage) and stage.is_split:
             results = run_halves(session, Halves(runner, stage), items)
         else:
             results = session.run(_MapChunk(runner), items, stage.resources)
-        for receipts in results:
-            for table, part in zip(tables, receipts, strict=True):
+        for done in results:
+            for table, part in zip(tables, done.parts, strict=True):
                 table.add(part)
-            bar.advance(receipts[0].rows, sum(receipts[0].errors.values()))
+            counts.add(done, time.monotonic() - bar.started)
+            bar.advance(done.parts[0].rows, sum(done.parts[0].errors.values()))
+    counts.read(sum(chunk.n_bytes for chunk in chunks))
     return bar
+
+
+class _Counts:
+    """What a pass over images is recorded as, in the recorders that are open."""
+
+    def __init__(self, stage: Stage, name: str) -> None:
+        device = stage.device if isinstance(stage, SplitStage) and stage.is_split else Resources(0)
+        self.records = [one.stage(name) for one in recorder().each()]
+        for record in self.records:
+            record.cpus = stage.resources.cpus
+            record.gpus = max(stage.resources.gpus, device.gpus)
+
+    def add(self, done: Done, seconds: float) -> None:
+        """One finished chunk; `seconds` since the pass began."""
+        first, cost = done.parts[0], done.effort
+        for record in self.records:
+            record.n_chunks += 1
+            record.n_images += first.rows
+            record.errors.update(first.errors)
+            record.bytes_written += sum(part.size_bytes for part in done.parts)
+            for step, spent in cost.seconds.items():
+                record.steps[step] += spent
+            record.idle_seconds += cost.idle_seconds
+            record.workers.update(cost.workers)
+            record.hosts.add(cost.host)
+            record.seconds = max(record.seconds, seconds)
+
+    def read(self, n_bytes: int) -> None:
+        """Bytes of the images of the pass."""
+        for record in self.records:
+            record.bytes_read += n_bytes
 
 
 @dataclass(frozen=True)

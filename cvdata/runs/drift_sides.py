@@ -1,4 +1,4 @@
-"""The two sides of a comparison: a workspace, one of its commits, one of its splits."""
+"""The two sides of a comparison: a workspace, one of its commits, what came since, a split."""
 
 import re
 from dataclasses import dataclass
@@ -12,35 +12,38 @@ from cvdata.engine.verbs import TableReader, fold
 from cvdata.errors import ConfigError
 from cvdata.workspace import Workspace
 
-_SIDE = re.compile(r"^(?P<url>.+?)(?:@(?P<seq>\d+))?(?::(?P<split>[^/:@\\]+))?$")
+_SIDE = re.compile(r"^(?P<url>.+?)(?:@(?P<seq>\d+)(?P<after>\+)?)?(?::(?P<split>[^/:@\\]+))?$")
 MEASURE_RANGE, VECTOR_RANGE = 131_072, 16_384
 NOT_COMPARED = frozenset({"trailing_bytes", "n_frames"})
 
 
 @dataclass(frozen=True)
 class Side:
-    """`name` as it was asked for; `split` None for all images."""
+    """`name` as it was asked for; `split` None: all images; `after`: those that it did not hold."""
 
     name: str
     workspace: Workspace
     split: str | None
+    after: int | None = None
 
     @staticmethod
     def open(name: str) -> "Side":
-        """`W`, `W@7`, `W:train`, `W@7:train`; `ConfigError` where there is no such thing."""
+        """`W`, `W@7`, `W@7+`, `W:train`, `W@7:train`; `ConfigError` where there is none."""
         match = _SIDE.match(name)
         if match is None:
-            raise ConfigError(f"{name!r} is no workspace: write W, W@7, W:train or W@7:train")
+            raise ConfigError(f"{name!r} is no workspace: write W, W@7, W@7+, W:train or W@7:train")
         workspace = Workspace(match["url"])
         if match["seq"] is not None:
             if int(match["seq"]) not in workspace.log.numbers():
                 known = workspace.log.numbers()
                 some = f"{known[0]} to {known[-1]}" if known else "none"
                 raise ConfigError(f"{match['url']} has no commit {match['seq']}; there are: {some}")
-            workspace.pin(int(match["seq"]))
+            if match["after"] is None:
+                workspace.pin(int(match["seq"]))
         if "records" not in workspace.head.tables:
             raise ConfigError(f"{match['url']} has no records: is it a workspace?")
-        side = Side(name, workspace, match["split"])
+        after = int(match["seq"]) if match["after"] is not None else None
+        side = Side(name, workspace, match["split"], after)
         if side.split is not None and side.split not in (known_splits := side.splits()):
             raise ConfigError(
                 f"{match['url']} has no split {side.split!r}; there are: "
@@ -95,5 +98,6 @@ def _collected(
     n_rows, range_rows, seed = how
     head = side.workspace.head
     reader = TableReader(side.workspace.store.url, head.seq, columns)
-    work = Collect(side.split, n_rows, seed)
+    after = None if side.after is None else (side.workspace.store.url, side.after)
+    work = Collect(side.split, n_rows, seed, after)
     return fold(session, work, reader, side.workspace.ranges(range_rows))

@@ -20,6 +20,7 @@ from cvdata.stages.isolation import shared_sandbox
 from cvdata.stages.isolation_process import Confinement
 from cvdata.stages.prepared import pack, unpack
 from cvdata.stages.scanner import ImageScanner, MeasureSpec, Prepare
+from cvdata.stopwatch import timed
 from cvdata.storage import digest
 
 FIRST_IMAGES, BATCH_IMAGES = 128, 32
@@ -88,11 +89,19 @@ class Inference:
                 _runners[key] = runner
             return _runners[key]
 
+    def run(self, prepared: Sequence[Prepared]) -> list[Result]:
+        """What the model says of each; its time is counted."""
+        if not prepared:
+            return []
+        runner = self.runner()
+        with timed("model"):
+            return runner.run(prepared)
+
     def finish(self, prepared: pa.Table) -> dict[str, pa.Table]:
         """The table's rows of what `pack` packed."""
         results: list[Any] = list(unpack(prepared))
         good = [i for i, result in enumerate(results) if isinstance(result, Prepared)]
-        answers = self.runner().run([results[i] for i in good]) if good else []
+        answers = self.run([results[i] for i in good])
         for i, answer in zip(good, answers, strict=True):
             results[i] = answer
         return {self.table: self.rows(prepared, results)}
@@ -275,7 +284,7 @@ class _Gathered:
     def run(self) -> None:
         """Run the model on what waits."""
         if self.waiting:
-            results = self.inference.runner().run([prepared for _, prepared in self.waiting])
+            results = self.inference.run([prepared for _, prepared in self.waiting])
             for (place, _), result in zip(self.waiting, results, strict=True):
                 self.results[place] = result
             self.waiting, self.n_bytes = [], 0

@@ -1,0 +1,200 @@
+"""Gates: what the tables hold against the limits that were set for it, after a run or by itself.
+
+A gate that cannot be checked because its table is not there fails: nobody looked.
+"""
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, fields
+
+import pyarrow as pa
+import pyarrow.compute as pc
+
+from cvdata.config import Gates
+from cvdata.drift import Limits
+from cvdata.engine.session import EngineConfig, Session
+from cvdata.errors import ConfigError
+from cvdata.keys import KeySet, key_columns
+from cvdata.parts import parts_digest
+from cvdata.runs.drift import LEAST_IMAGES, DriftOptions, compare
+from cvdata.runs.drift_sides import Side
+from cvdata.tables import KEY_COLUMNS
+from cvdata.workspace import Workspace
+
+LAST = "last"
+DRIFT_ROWS, DRIFT_VECTORS, DRIFT_DRIVERS = 50_000, 5_000, 3
+
+
+@dataclass(frozen=True)
+class Checked:
+    """One gate: the value (None where it could not be known), its limit, and what to know of it."""
+
+    name: str
+    value: float | None
+    limit: float
+    is_failed: bool
+    note: str = ""
+
+    def line(self) -> str:
+        """For a person."""
+        value = "unknown" if self.value is None else f"{self.value:.4g}"
+        verdict = "FAILED" if self.is_failed else "passed"
+        tail = f" ({self.note})" if self.note else ""
+        return f"gate {self.name}: {verdict}, {value} against {self.limit:g}{tail}"
+
+
+def check_gates(workspace: Workspace, gates: Gates, before: int | None = None) -> list[Checked]:
+    """Every gate that is set, on the newest commit; `before` is the commit that a run found.
+
+    Drift from `last` holds the images that came after it against those that were there; without
+    `before` those that came with the last change of `records`.
+    """
+    workspace.refresh()
+    found = [*_shares(workspace, gates), *_metrics(workspace, gates)]
+    if gates.drift_from:
+        found.append(_drift(workspace, gates, before))
+    return found
+
+
+def refuse_unknown(gates: Gates) -> None:
+    """`ConfigError` for what could never be checked, before any work is done."""
+    limits_of(gates)
+    for name in (*gates.min_metrics, *gates.max_metrics):
+        if not name.rpartition(":")[0]:
+            raise ConfigError(f"gates: {name!r} is no MODEL:METRIC")
+
+
+def limits_of(gates: Gates) -> Limits:
+    """The limits of the drift gate; `ConfigError` for a name that there is not."""
+    known = [field.name for field in fields(Limits)]
+    if unknown := sorted(set(gates.drift_limits) - set(known)):
+        raise ConfigError(f"drift_limits: unknown {', '.join(unknown)}; there are {known}")
+    return Limits(**gates.drift_limits)
+
+
+def _shares(workspace: Workspace, gates: Gates) -> Iterator[Checked]:
+    n_images = workspace.tables().get("records", 0)
+    if gates.max_bad is not None:
+        yield _at_most("max_bad", _share(workspace, n_images, "measures", _bad), gates.max_bad)
+    for issue, limit in sorted(gates.max_flagged.items()):
+        share = _share(workspace, n_images, "issues", _flagged(issue))
+        yield _at_most(f"max_flagged:{issue}", share, limit)
+    if gates.max_copies is not None:
+        share = _share(workspace, n_images, "duplicates", _copies)
+        yield _at_most("max_copies", share, gates.max_copies)
+    if gates.max_leaks is not None:
+        n = workspace.tables().get("leaks")
+        yield _at_most("max_leaks", None if n is None else float(n), gates.max_leaks)
+    if gates.min_kept is not None:
+        share = _share(workspace, n_images, "selection", _kept)
+        yield _at_least("min_kept", share, gates.min_kept)
+
+
+def _share(
+    workspace: Workspace, n_images: int, table: str, count: Callable[[pa.Table], int | None]
+) -> float | None:
+    """Counted images of all; None where the table is not there, or does not know what to count."""
+    if table not in workspace.tables():
+        return None
+    counts = [count(workspace.read(table, id_range=piece)) for piece in workspace.ranges()]
+    known = [n for n in counts if n is not None]
+    return sum(known) / max(n_images, 1) if known else None
+
+
+def _bad(rows: pa.Table) -> int:
+    return len(rows) - int(rows["error"].null_count)
+
+
+def _flagged(issue: str) -> Callable[[pa.Table], int | None]:
+    def count(rows: pa.Table) -> int | None:
+        named = rows.filter(pc.equal(rows["issue"], issue))
+        return int(pc.sum(named["is_flagged"]).as_py()) if len(named) else None
+
+    return count
+
+
+def _copies(rows: pa.Table) -> int:
+    copies = rows.filter(pc.invert(rows["is_keeper"]))
+    return int(pc.count_distinct(copies["image_id"]).as_py())
+
+
+def _kept(rows: pa.Table) -> int:
+    return int(pc.sum(rows["keep"]).as_py() or 0)
+
+
+def _metrics(workspace: Workspace, gates: Gates) -> Iterator[Checked]:
+    for name, limit in sorted(gates.min_metrics.items()):
+        yield _at_least(f"min_metrics:{name}", _metric(workspace, name), limit)
+    for name, limit in sorted(gates.max_metrics.items()):
+        yield _at_most(f"max_metrics:{name}", _metric(workspace, name), limit)
+
+
+def _metric(workspace: Workspace, name: str) -> float | None:
+    """A number of `metrics/MODEL` that is of all images; None where there is none."""
+    model, _, metric = name.rpartition(":")
+    table = f"metrics/{model}"
+    if table not in workspace.tables():
+        return None
+    rows = workspace.read_all(table)
+    rows = rows.filter(pc.and_(pc.equal(rows["scope"], "all"), pc.equal(rows["metric"], metric)))
+    if not len(rows):
+        there = sorted(set(workspace.read_all(table)["metric"].to_pylist()))
+        raise ConfigError(f"{table} has no metric {metric!r}; there are: {', '.join(there)}")
+    value = rows["value"][0].as_py()
+    return None if value is None else float(value)
+
+
+def _drift(workspace: Workspace, gates: Gates, before: int | None) -> Checked:
+    """Checks of `cvdata drift` that alarm, of at most none."""
+    name, url = f"drift_from:{gates.drift_from}", workspace.store.url
+    reference, current = gates.drift_from, url
+    if gates.drift_from == LAST:
+        seq = _last_complete(workspace, before)
+        if seq is None:
+            return Checked(name, 0.0, 0.0, False, "nothing was there before")
+        if (n := _n_new(workspace, seq)) < LEAST_IMAGES:
+            return Checked(name, 0.0, 0.0, False, f"{n} new images since commit {seq}: too few")
+        reference, current = f"{url}@{seq}", f"{url}@{seq}+"
+    options = DriftOptions(None, DRIFT_ROWS, DRIFT_VECTORS, DRIFT_DRIVERS, 0, limits_of(gates))
+    with Session(EngineConfig("serial")) as session:
+        found = compare(session, Side.open(reference), Side.open(current), options)
+    worst = ", ".join(f"{c.kind} {c.name} {c.value:.3g}" for c in found.alarms[:5])
+    note = f"{len(found.alarms)} of {len(found.checks)} checks alarm" + (worst and f": {worst}")
+    return Checked(name, float(len(found.alarms)), 0.0, bool(found.alarms), note)
+
+
+def _last_complete(workspace: Workspace, before: int | None) -> int | None:
+    """The newest commit in which each image was measured: up to `before`, or with other images."""
+    head = workspace.head.tables.get("records")
+    for commit in reversed(workspace.commits()):
+        records = commit.tables.get("records")
+        if before is not None and commit.seq > before:
+            continue
+        if records is None or (before is None and head and records.parts == head.parts):
+            continue
+        covers = parts_digest(records.parts)
+        sets = [s for n, s in commit.tables.items() if n.startswith("measures/")]
+        if any(state.meta.get("covers") == covers for state in sets):
+            return commit.seq
+    return None
+
+
+def _n_new(workspace: Workspace, seq: int) -> int:
+    """Readable images that commit `seq` did not hold."""
+    old, n = Workspace(workspace.store.url).pin(seq), 0
+    for piece in workspace.ranges():
+        rows = workspace.read("measures", [*KEY_COLUMNS, "error"], id_range=piece)
+        rows = rows.filter(pc.is_null(rows["error"]))
+        held = old.read("records", KEY_COLUMNS, id_range=piece)
+        known = KeySet.of(held["image_id"], held["revision"])
+        n += int((~known.contains(*key_columns(rows["image_id"], rows["revision"]))).sum())
+    return n
+
+
+def _at_most(name: str, value: float | None, limit: float) -> Checked:
+    note = "there is nothing to check it on" if value is None else ""
+    return Checked(name, value, limit, value is None or value > limit, note)
+
+
+def _at_least(name: str, value: float | None, limit: float) -> Checked:
+    note = "there is nothing to check it on" if value is None else ""
+    return Checked(name, value, limit, value is None or value < limit, note)
