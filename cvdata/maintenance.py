@@ -3,6 +3,7 @@
 import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
+from datetime import datetime
 
 import pyarrow as pa
 import pyarrow.compute as pc
@@ -191,16 +192,32 @@ def _batches(parts: Iterable[Part]) -> Iterator[list[Part]]:
         yield batch
 
 
+def kept_commits(log: CommitLog, keep: int, keep_seconds: float = 0.0) -> list[int]:
+    """The newest `keep` commits, and those before them that are younger than `keep_seconds`."""
+    numbers = log.numbers()
+    kept = numbers[-keep:]
+    for number in reversed(numbers[: -len(kept)] if kept and keep_seconds else []):
+        age = time.time() - datetime.fromisoformat(log.read(number).created).timestamp()
+        if age > keep_seconds:
+            break
+        kept.insert(0, number)
+    return kept
+
+
 def find_garbage(
-    store: Store, *, keep: int, grace_seconds: float = GRACE_SECONDS
+    store: Store,
+    *,
+    keep: int,
+    grace_seconds: float = GRACE_SECONDS,
+    keep_seconds: float = 0.0,
 ) -> tuple[list[Garbage], list[int]]:
-    """What to collect: files that none of the newest `keep` commits names, and older commits.
+    """What to collect: commits that `kept_commits` leaves out, and files that no kept one names.
 
     Files younger than the grace time stay: they may belong to a run that is still working.
     """
     log = CommitLog(store)
     numbers = log.numbers()
-    kept = numbers[-keep:]
+    kept = kept_commits(log, keep, keep_seconds)
     named: set[str] = set()
     for number in kept:
         commit = log.read(number)

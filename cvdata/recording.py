@@ -42,6 +42,14 @@ class StageRecord:
     workers: set[str] = field(default_factory=set)
     hosts: set[str] = field(default_factory=set)
 
+    def add(self, cost: Effort) -> None:
+        """What one chunk cost."""
+        for step, seconds in cost.seconds.items():
+            self.steps[step] += seconds
+        self.idle_seconds += cost.idle_seconds
+        self.workers.update(cost.workers)
+        self.hosts.add(cost.host)
+
     @property
     def cpu_seconds(self) -> float:
         """How long CPUs were taken: the time of the workers, by the CPUs that each has."""

@@ -1,10 +1,7 @@
-"""The result tools: sample, models, search, drift, status, verify, files, gc, compact."""
+"""The result tools: sample, models, search, drift, gate, status, verify, files, gc, compact."""
 
-from collections.abc import Mapping
-from datetime import datetime
 from pathlib import Path
 
-from pydantic import Field
 from pydantic_settings import CliPositionalArg
 from rich.console import Console
 from rich.table import Table
@@ -12,59 +9,10 @@ from rich.table import Table
 from cvdata.config import Frozen
 from cvdata.drifting import DriftTool
 from cvdata.errors import VerifyFailed
-from cvdata.maintenance import GRACE_SECONDS, collect, find_garbage
+from cvdata.maintenance import find_garbage
 from cvdata.runs.compact import compact_workspace
-from cvdata.runs.index_files import indexed_models, status_line
 from cvdata.searching import Search
-from cvdata.workspace import Workspace
-
-
-class OneWorkspace(Frozen):
-    """What every tool is told."""
-
-    workspace: str
-    """Folder of the results: a path, s3://, gs:// or abfs:// URL."""
-
-    def open(self) -> Workspace:
-        """The workspace."""
-        return Workspace(self.workspace)
-
-
-class Status(OneWorkspace):
-    """What a workspace holds: tables, rows, errors, commits, and what was made with what."""
-
-    commits: int = Field(5, ge=0)
-    """How many of the newest commits to list."""
-
-    def run(self) -> None:
-        """Print it."""
-        workspace = self.open()
-        head = workspace.head
-        console = Console(soft_wrap=True)
-        if not head.seq:
-            console.print(f"{self.workspace}: nothing is committed here yet")
-            return
-        table = Table("table", "rows", "errors", "parts", "MB", box=None, header_style="bold")
-        for name, state in sorted(head.tables.items()):
-            table.add_row(
-                name,
-                f"{state.rows:,}",
-                f"{sum(state.errors.values()):,}",
-                f"{len(state.parts):,}",
-                f"{sum(p.size_bytes for p in state.parts) / 1e6:,.1f}",
-            )
-        console.print(table)
-        for model in indexed_models(head):
-            line = status_line(workspace.store, head, model)
-            console.print(line, highlight=False, markup=False)
-        for commit in workspace.commits()[-self.commits :] if self.commits else []:
-            when = datetime.fromisoformat(commit.created).strftime("%Y-%m-%d %H:%M")
-            console.print(f"commit {commit.seq}  {when} UTC  {commit.job}  {_brief(commit.stats)}")
-        console.print("made with " + ", ".join(f"{k} {v}" for k, v in head.versions.items()))
-
-
-def _brief(stats: Mapping[str, object]) -> str:
-    return ", ".join(f"{k} {v}" for k, v in stats.items() if not isinstance(v, (dict, list)))
+from cvdata.upkeep import Gate, Gc, OneWorkspace, Status
 
 
 class Verify(OneWorkspace):
@@ -102,32 +50,6 @@ class Files(OneWorkspace):
         """One path a line."""
         for path in self.open().files(self.table):
             print(path)
-
-
-class Gc(OneWorkspace):
-    """Delete what no kept commit names; `--dry-run` first."""
-
-    keep: int = Field(30, ge=1)
-    """How many of the newest commits stay readable."""
-    grace_hours: float = Field(GRACE_SECONDS / 3600, ge=0)
-    """Younger files stay: a run that is still working may have written them."""
-    dry_run: bool = False
-    """Only list."""
-
-    def run(self) -> None:
-        """Delete, and say what."""
-        workspace = self.open()
-        garbage, dead = find_garbage(
-            workspace.store, keep=self.keep, grace_seconds=self.grace_hours * 3600
-        )
-        size = sum(item.size_bytes for item in garbage) / 1e6
-        if self.dry_run:
-            for item in garbage:
-                print(f"{item.path}: {item.size_bytes:,} bytes, {item.why}")
-        else:
-            collect(workspace.store, garbage, dead)
-        verb = "would delete" if self.dry_run else "deleted"
-        print(f"{verb} {len(garbage):,} files ({size:,.1f} MB) and {len(dead):,} commits")
 
 
 class Compact(OneWorkspace):
@@ -177,12 +99,14 @@ class Models(Frozen):
 
 
 TOOLS: dict[
-    str, type[Status | Verify | Files | Gc | Compact | Sample | Models | Search | DriftTool]
+    str,
+    type[Status | Verify | Files | Gate | Gc | Compact | Sample | Models | Search | DriftTool],
 ] = {
     "sample": Sample,
     "models": Models,
     "search": Search,
     "drift": DriftTool,
+    "gate": Gate,
     "status": Status,
     "verify": Verify,
     "files": Files,

@@ -138,7 +138,9 @@ class Session:
         address = self.config.address or os.environ.get("RAY_ADDRESS", "")
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         if address:
-            ray.init(address=address, **quiet)
+            context = ray.init(address=address, **quiet)
+            if url := context.dashboard_url:
+                log.info("Ray's dashboard: http://%s", url)
             refuse_private(self.config.private_folder, ray.nodes())
         else:
             memory = psutil.virtual_memory().total

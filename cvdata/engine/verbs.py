@@ -9,6 +9,7 @@ import pyarrow as pa
 
 from cvdata.engine.actors import Halves, run_halves
 from cvdata.engine.chunks import ChunkRunner, Computed, Done, effort
+from cvdata.engine.metering import tell, tell_idle
 from cvdata.engine.progress import ProgressBar
 from cvdata.engine.session import Session
 from cvdata.parts import Part
@@ -77,7 +78,8 @@ def map_chunks(
     items = [(chunk.part.path, chunk.rows.tobytes()) for chunk in chunks]
     n_rows = sum(len(chunk.rows) for chunk in chunks)
     what = " + ".join(sorted({t.name.split("/")[0] for t in tables}))
-    counts = _Counts(stage, " + ".join(sorted({t.spec.kind for t in tables})))
+    name = " + ".join(sorted({t.spec.kind for t in tables}))
+    counts = _Counts(stage, name, is_on_ray=not session.is_serial)
     with ProgressBar(what, n_rows, n_chunks=len(chunks)) as bar:
         if isinstance(stage, SplitStage) and stage.is_split:
             results = run_halves(session, Halves(runner, stage), items)
@@ -93,10 +95,11 @@ def map_chunks(
 
 
 class _Counts:
-    """What a pass over images is recorded as, in the recorders that are open."""
+    """What a pass over images is recorded as: in the recorders that are open, and with Ray."""
 
-    def __init__(self, stage: Stage, name: str) -> None:
+    def __init__(self, stage: Stage, name: str, *, is_on_ray: bool) -> None:
         device = stage.device if isinstance(stage, SplitStage) and stage.is_split else Resources(0)
+        self.name, self.is_on_ray = name, is_on_ray
         self.records = [one.stage(name) for one in recorder().each()]
         for record in self.records:
             record.cpus = stage.resources.cpus
@@ -104,18 +107,17 @@ class _Counts:
 
     def add(self, done: Done, seconds: float) -> None:
         """One finished chunk; `seconds` since the pass began."""
-        first, cost = done.parts[0], done.effort
+        first, n_bytes = done.parts[0], sum(part.size_bytes for part in done.parts)
         for record in self.records:
             record.n_chunks += 1
             record.n_images += first.rows
             record.errors.update(first.errors)
-            record.bytes_written += sum(part.size_bytes for part in done.parts)
-            for step, spent in cost.seconds.items():
-                record.steps[step] += spent
-            record.idle_seconds += cost.idle_seconds
-            record.workers.update(cost.workers)
-            record.hosts.add(cost.host)
+            record.bytes_written += n_bytes
+            record.add(done.effort)
             record.seconds = max(record.seconds, seconds)
+        if self.is_on_ray:
+            tell(self.name, first.rows, n_bytes, dict(first.errors), done.effort)
+            tell_idle(self.name, self.records[0])
 
     def read(self, n_bytes: int) -> None:
         """Bytes of the images of the pass."""
