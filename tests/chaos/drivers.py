@@ -17,6 +17,9 @@ IS_FULL = os.environ.get("CVDATA_CHAOS") == "full"
 PATIENCE = 300.0
 """Seconds until a killed run's processes must be gone; much, for machines that do other work."""
 
+AS_NICE = {"RAY_worker_niceness": "0"}
+"""Workers as nice as their driver: Ray's own 15 more leaves them nothing on a busy machine."""
+
 AGENTS = ("ray::DashboardAgent", "ray::RuntimeEnvAgent")
 """Ray's own: they hold no work, and end themselves a minute or so after their node is gone."""
 
@@ -27,7 +30,7 @@ def start(*words: object, env: dict[str, str] | None = None) -> "subprocess.Pope
     return subprocess.Popen(
         [sys.executable, "-c", script, *map(str, words)],
         cwd=ROOT,
-        env=env,
+        env={**(env or os.environ), **AS_NICE},
         stdout=subprocess.DEVNULL,
         stderr=subprocess.PIPE,
         start_new_session=True,

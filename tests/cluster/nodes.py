@@ -30,6 +30,7 @@ LOOPBACK = {
     "RAY_ENABLE_WINDOWS_OR_OSX_CLUSTER": "0",
     "RAY_USAGE_STATS_ENABLED": "0",
     "RAY_DATA_USAGE_DISABLED": "1",
+    "RAY_worker_niceness": "0",  # else a busy machine gives workers nothing
     "PYTHONPATH": str(ROOT),
 }
 """The environment of nodes, and of drivers that join them: read when ray is first imported."""

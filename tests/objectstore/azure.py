@@ -43,6 +43,9 @@ class Forward:
             for k, v in environ.items()
             if k.startswith("HTTP_") or (k == "CONTENT_TYPE" and v)
         }
+        # WSGI does not tell an underscore from a dash, and the signature of a request does.
+        if value := headers.pop("X-MS-META-IS-DIRECTORY", None):
+            headers["x-ms-meta-is_directory"] = value
         if environ["REQUEST_METHOD"] in ("PUT", "POST"):
             headers["Content-Length"] = str(n_bytes)
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)

@@ -65,6 +65,7 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
     server = GcsServer()
     monkeypatch.setenv("STORAGE_EMULATOR_HOST", server.url)
+    monkeypatch.setitem(fsspec.config.conf, "gs", {"token": "anon"})
     server.faults.forget()
     gcsfs.GCSFileSystem.clear_instance_cache()
     yield Place(f"gs://{BUCKET}", server.faults)

@@ -8,10 +8,11 @@ import logging
 import socket
 import threading
 import time
+from dataclasses import dataclass
 from functools import partial
 from http.server import ThreadingHTTPServer
 from typing import Any, ClassVar
-from urllib.parse import parse_qs, unquote, urlparse
+from urllib.parse import parse_qs, urlparse
 
 from gcp_storage_emulator.exceptions import NotFound
 from gcp_storage_emulator.handlers import buckets
@@ -24,6 +25,27 @@ for name in ("api", "gcp_storage_emulator"):
     logging.getLogger(name).setLevel(logging.CRITICAL)
 BUCKET = "pictures"
 STATUS = {"refused": 500, "throttled": 503}
+
+
+class Taken(Exception):
+    """The name is in use."""
+
+
+@dataclass(frozen=True)
+class Exclusive:
+    """A storage whose files cannot be replaced."""
+
+    storage: Storage
+
+    def __getattr__(self, name: str) -> Any:
+        return getattr(self.storage, name)
+
+    def create_file(self, bucket_name: str, file_name: str, *args: Any, **kwargs: Any) -> Any:
+        try:
+            self.storage.get_file_obj(bucket_name, file_name)
+        except NotFound:
+            return self.storage.create_file(bucket_name, file_name, *args, **kwargs)
+        raise Taken(file_name)
 
 
 class Conditional(RequestHandler):  # type: ignore[misc]
@@ -40,12 +62,13 @@ class Conditional(RequestHandler):  # type: ignore[misc]
             return self._hang_up()
         if fault == "slow":
             time.sleep(0.3)
-        with self.lock:
-            if self._is_taken(method):
-                return self._refuse(412)
-            if fault == "lost":
-                self.wfile = _Nowhere()
-            Router(self).handle(method)
+        if fault == "lost":
+            self.wfile = _Nowhere()
+        try:
+            with self.lock:
+                Router(self).handle(method)
+        except Taken:
+            return self._answer(412)
         if fault == "lost":
             self._hang_up()
         return None
@@ -62,20 +85,22 @@ class Conditional(RequestHandler):  # type: ignore[misc]
     def do_DELETE(self) -> None:  # noqa: N802
         self.handle_one("DELETE")
 
-    def _is_taken(self, method: str) -> bool:
-        asked = urlparse(self.path)
-        query = parse_qs(asked.query)
-        if method not in ("POST", "PUT") or query.get("ifGenerationMatch") != ["0"]:
-            return False
-        name = query.get("name")
-        try:
-            self.storage.get_file_obj(BUCKET, unquote(name[0]) if name else "")
-        except NotFound:
-            return False
-        return True
+    @property
+    def storage(self) -> Any:
+        """What is stored; it refuses to replace a file where the request says so."""
+        query = parse_qs(urlparse(self.path).query)
+        is_exclusive = query.get("ifGenerationMatch") == ["0"]
+        return Exclusive(self._stored) if is_exclusive else self._stored
+
+    @storage.setter
+    def storage(self, stored: Storage) -> None:
+        self._stored = stored
 
     def _refuse(self, status: int) -> None:
         self.rfile.read(int(self.headers.get("Content-Length") or 0))
+        self._answer(status)
+
+    def _answer(self, status: int) -> None:
         body = b'{"error": {"code": %d, "message": "injected"}}' % status
         self.send_response(status)
         self.send_header("Content-Length", str(len(body)))

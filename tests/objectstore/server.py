@@ -6,7 +6,7 @@ import threading
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -93,6 +93,7 @@ class FaultyApp:
     app: Any
     faults: Faults
     asked: Asked = field(default_factory=Asked)
+    conditional: threading.Lock = field(default_factory=threading.Lock)
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         with self.asked.noted(environ):
@@ -112,7 +113,9 @@ class FaultyApp:
             raise Reset
         if fault == "slow":
             time.sleep(0.3)
-        answer = list(self.app(environ, start if fault != "lost" else _drop))
+        # moto looks whether a name is free and takes it in two steps; S3 does both at once.
+        with self.conditional if "HTTP_IF_NONE_MATCH" in environ else nullcontext():
+            answer = list(self.app(environ, start if fault != "lost" else _drop))
         if fault == "lost":
             raise Reset
         return answer
