@@ -22,7 +22,8 @@ from cvdata.sources.threads import world
 TEMP_PREFIX = ".tmp-"
 _LOCAL_THREADS, _REMOTE_THREADS = 2, 16
 _BATCH_BYTES, _BATCH_FILES = 1 << 20, 16
-_WAITING_BYTES = 64 << 20
+_LOCAL_WAITING_BYTES, _REMOTE_WAITING_BYTES = 8 << 20, 64 << 20
+"""Local: what waits should still lie in a processor's cache when it is hashed and written."""
 
 
 @dataclass
@@ -49,7 +50,7 @@ class Output:
         fs, root = fsspec.core.url_to_fs(self.url)
         return fs, str(root).rstrip("/")
 
-    @property
+    @cached_property
     def is_local(self) -> bool:
         """Whether files go to this machine."""
         return isinstance(self._where[0], LocalFileSystem)
@@ -77,7 +78,8 @@ class Output:
             self._pool = ThreadPoolExecutor(threads, thread_name_prefix="put")
         batch, n_bytes = self._batch, self._batch_bytes
         self._batch, self._batch_bytes = [], 0
-        while self._waiting and self._waiting_bytes + n_bytes > _WAITING_BYTES:
+        most = _LOCAL_WAITING_BYTES if self.is_local else _REMOTE_WAITING_BYTES
+        while self._waiting and self._waiting_bytes + n_bytes > most:
             self._take()
         self._waiting.append((self._pool.submit(self._write, batch), n_bytes))
         self._waiting_bytes += n_bytes

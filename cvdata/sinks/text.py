@@ -9,9 +9,12 @@ from cvdata.sinks.geometry import neat, number
 _OURS = ("boxes", "extra", "image_id", "key", "label", "label_id", "labels", "split", "weight")
 
 
+_ENCODER = json.JSONEncoder(separators=(",", ":"), sort_keys=True, allow_nan=False)
+
+
 def compact(value: Any) -> str:
     """Compact JSON with sorted keys; ValueError at a number that JSON does not have."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, allow_nan=False)
+    return _ENCODER.encode(value)
 
 
 def facts_of(image: Outgoing, label_numbers: Any) -> dict[str, Any]:

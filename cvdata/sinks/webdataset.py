@@ -13,6 +13,7 @@ from cvdata.sinks.output import Output
 from cvdata.sinks.text import compact, facts_of
 
 _ZEROS = bytes(tarfile.BLOCKSIZE)
+_SMALL = 4096
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid"))
@@ -37,11 +38,7 @@ class WebDataset:
         name = facts.split_folders[at.split] or "data"
         with out.stream(f"{name}-{at.number:06d}.tar") as file:
             for image in images:
-                for member, data in _members(image, facts):
-                    file.write(header(member, len(data)))
-                    file.write(data)
-                    if rest := len(data) % tarfile.BLOCKSIZE:
-                        file.write(_ZEROS[rest:])
+                file.writelines(_packed(_members(image, facts)))
             file.write(_ZEROS * 2)
         yield from ()
 
@@ -71,16 +68,31 @@ def _members(image: Outgoing, facts: Facts) -> Iterator[tuple[str, bytes]]:
         yield f"{image.stem}.mask.{kind}", data
 
 
+def _packed(members: Iterable[tuple[str, bytes]]) -> list[bytes]:
+    """The tar blocks of members in few pieces, the large ones not copied."""
+    pieces: list[bytes] = []
+    small: list[bytes] = []
+    for name, data in members:
+        small.append(header(name, len(data)))
+        if len(data) > _SMALL:
+            pieces += [b"".join(small), data]
+            small = []
+        else:
+            small.append(data)
+        if rest := len(data) % tarfile.BLOCKSIZE:
+            small.append(_ZEROS[rest:])
+    return [*pieces, b"".join(small)] if small else pieces
+
+
 def header(name: str, size: int) -> bytes:
     """The tar header of a member: as `tarfile` makes it, which is slow for the thousandth time."""
     raw = name.encode()
     if len(raw) > 100 or size >= 8**11 or not name.isascii():
         return _header(name, size)
-    block = bytearray(_TEMPLATE)
-    block[: len(raw)] = raw
-    block[124:135] = b"%011o" % size
-    block[148:154] = b"%06o" % (_TEMPLATE_SUM + sum(raw) + sum(block[124:135]) - 11 * ord("0"))
-    return bytes(block)
+    digits = b"%011o" % size
+    total = _TEMPLATE_SUM + sum(raw) + sum(digits) - 11 * ord("0")
+    start = raw.ljust(100, b"\0") + _TEMPLATE[100:124] + digits
+    return start + _TEMPLATE[135:148] + b"%06o" % total + _TEMPLATE[154:]
 
 
 def _header(name: str, size: int) -> bytes:

@@ -50,6 +50,9 @@ class Voc:
     images: Doc[str, Field(description="folder of the images")] = "JPEGImages"
     annotations: Doc[str, Field(description="folder of the XML files")] = "Annotations"
     sets: Doc[str, Field(description="folder of the lists of splits")] = "ImageSets/Main"
+    masks: Doc[str, Field(description="folder of masks named as their images")] = (
+        "SegmentationClass"
+    )
     split: Doc[str | None, Field(description="the split of every image")] = None
     boxes_in: Doc[
         BoxesIn, Field(description="pixels that boxes refer to: oriented, or stored (then turned)")
@@ -76,12 +79,16 @@ class Voc:
         """Each image with the path of its annotation, sorted; also those that are not there."""
         entries: dict[bytes, Entry] = {}
         xmls: dict[bytes, bytes] = {}
+        masks: dict[bytes, str] = {}
         images, annotations = _prefix(self.images), _prefix(self.annotations)
+        beside = _prefix(self.masks)
         for entry in self.place.entries(_is_wanted):
             if entry.path.startswith(images) and extension(entry.path) != b"xml":
                 entries[entry.path] = entry
             elif entry.path.startswith(annotations):
                 xmls[stem(entry.path[len(annotations) :])] = entry.path
+            elif entry.path.startswith(beside) and entry.error is None:
+                masks[stem(entry.path[len(beside) :])] = self.place.uri(entry.path)
         if not entries and not xmls:
             raise ConfigError(f"{self.place.url}: no {self.images}/ or {self.annotations}/ here")
         splits = self._splits()
@@ -93,7 +100,9 @@ class Voc:
             else:
                 image = Annotated(missing_record(self.place, path))
                 image.note(found[path] or b"", 0, f"{display(path)} is not there")
-            image.record.split = self.split or splits.get(stem(path[len(images) :]))
+            name = stem(path[len(images) :])
+            image.record.split = self.split or splits.get(name)
+            image.record.mask_uri = masks.get(name)
             yield image, found[path]
 
     def _splits(self) -> dict[bytes, str]:

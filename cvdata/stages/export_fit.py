@@ -76,5 +76,5 @@ def provenance(image: Outgoing) -> dict[str, Any]:
         "name": image.name,
         "split": image.split,
         "label": image.label,
-        "weight": neat(image.weight),
+        "weight": 1.0 if image.weight == 1.0 else neat(image.weight),
     }
