@@ -11,6 +11,7 @@ from cvdata.engine.session import Session
 from cvdata.label_issues.learn import Learning
 from cvdata.runs.label_issues import LabelOptions
 from cvdata.runs.label_issues_tables import FIGURES, inputs_of, is_current, lines, look, publish
+from cvdata.runs.mismatched import mark_mismatched
 from cvdata.workspace import Workspace
 
 
@@ -54,7 +55,7 @@ class Config(JobConfig):
 
 
 def run(config: Config) -> Summary:
-    """Write label_issues."""
+    """Write label_issues, and what it doubts as an issue."""
     options = config.label_options()
     tables = inputs_of(options)
     names = set(Config.model_fields) - set(JobConfig.model_fields) - {"refresh"}
@@ -68,7 +69,7 @@ def run(config: Config) -> Summary:
         if config.refresh or not is_current(change.base, settings, tables):
             with Session(engine_config(config)) as session:
                 found = look(session, workspace, options)
-            publish(change, found, settings, tables)
+                mark_mismatched(session, change, publish(change, found, settings, tables))
     figures = json.loads(workspace.artifact(FIGURES))
     return Summary(tuple(lines(figures)), {"labels": figures})
 

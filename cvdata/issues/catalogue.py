@@ -22,6 +22,7 @@ from cvdata.issues.file import (
     Unreachable,
     WrongExtension,
 )
+from cvdata.issues.labels import MismatchedLabel
 from cvdata.issues.picture import (
     Blurry,
     Bordered,
@@ -153,4 +154,5 @@ ISSUES: tuple[Issue, ...] = (
     BoxOutside(),
     BoxEmpty(),
     BoxDuplicate(),
+    MismatchedLabel(),
 )

@@ -34,13 +34,18 @@ class Finding:
 
 @dataclass(frozen=True)
 class Judge:
-    """Probes, voters and thresholds; `classes` (K,) are those with enough images."""
+    """Probes, voters and thresholds; `classes` (K,) are those with enough images.
+
+    `least` (K,) are the thresholds of the probes' probabilities, `least_mean` those of their mean
+    with the votes.
+    """
 
     classes: tuple[str, ...]
     projection: Projection
     probes: tuple[Probe, ...]
     voters: Voters
     least: F64
+    least_mean: F64
     k: int
     margin: float
     seed: int
@@ -53,14 +58,15 @@ class Judge:
 
     def findings(self, learnt: F64, votes: Votes, labels: I64) -> list[Finding]:
         """The three methods on N images."""
+        both = mean_of(learnt, votes)
         shares = np.round(votes.shares, 6)
-        both = (learnt + shares) / 2
         by_neighbors, by_probe, by_both = (doubt(p, labels) for p in (shares, learnt, both))
         flagged = is_contradicted(learnt, labels, self.least)
+        agreed = is_contradicted(both, labels, self.least_mean) & (by_both.margin > self.margin)
         return [
             _finding(NEIGHBORS, by_neighbors, by_neighbors.margin > self.margin),
             _finding(CONFIDENT, by_probe, flagged),
-            _finding(CONSENSUS, by_both, by_both.margin > self.margin),
+            _finding(CONSENSUS, by_both, agreed),
         ]
 
     def __call__(self, rows: Labelled) -> Iterator[pa.Table]:
@@ -97,6 +103,11 @@ class Judge:
     def _voter(self, row: int) -> list[str]:
         """[id in hex, label]."""
         return [self.voters.ids[row].tobytes().hex(), self.classes[self.voters.labels[row]]]
+
+
+def mean_of(learnt: F64, votes: Votes) -> F64:
+    """(N, K) the mean of the probes' probabilities and the neighbours' shares."""
+    return np.asarray((learnt + np.round(votes.shares, 6)) / 2)
 
 
 def unit(rows: F64) -> F32:

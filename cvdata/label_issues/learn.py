@@ -23,7 +23,7 @@ from cvdata.label_issues.confident import (
     noise_rate,
     thresholds,
 )
-from cvdata.label_issues.judge import CONSENSUS, Judge, unit
+from cvdata.label_issues.judge import CONSENSUS, Judge, mean_of, unit
 from cvdata.label_issues.probes import (
     STRENGTHS,
     FitProbe,
@@ -33,7 +33,7 @@ from cvdata.label_issues.probes import (
     out_of_fold,
 )
 from cvdata.label_issues.rows import folds_of
-from cvdata.label_issues.votes import Voters
+from cvdata.label_issues.votes import Voters, vote
 
 Runner = Callable[[FitProbe, Sequence[tuple[int, float]]], Iterable[tuple[int, float, Probe]]]
 """Runs the fits wherever there is room; results in any order."""
@@ -77,9 +77,13 @@ def learn(
         else:
             probes = _fitted(fit, [strength], how, run)[strength]
         voters = _voters(sample, rows, trusted, how)
-        least = thresholds(out_of_fold(probes, rows, folds), sample.labels)
-        judge = Judge(classes, projection, probes, voters, least, how.k, how.margin, how.seed)
-        learnt, votes = judge.probabilities(rows, sample.groups)
+        learnt = out_of_fold(probes, rows, folds)
+        votes = vote(voters, unit(rows), sample.groups, len(classes), how.k)
+        least = thresholds(learnt, sample.labels)
+        least_mean = thresholds(mean_of(learnt, votes), sample.labels)
+        judge = Judge(
+            classes, projection, probes, voters, least, least_mean, how.k, how.margin, how.seed
+        )
         found = {f.method: f for f in judge.findings(learnt, votes, sample.labels)}
         trusted = _trusted(~found[CONSENSUS].is_flagged, sample.labels, how)
     return judge, _figures(judge, learnt, sample.labels, strength)

@@ -15,6 +15,7 @@ from cvdata.errors import ConfigError
 from cvdata.issues import Context, IssueSettings, SizeFold, find_issues
 from cvdata.parts import Part, PartSpec, parts_digest, write_content
 from cvdata.reading import IdRange
+from cvdata.runs.mismatched import doubts_in, with_doubts
 from cvdata.storage import Store, digest
 from cvdata.workspace import Change, Workspace
 
@@ -40,8 +41,10 @@ class EdaRange:
     def __call__(self, id_range: IdRange) -> tuple[Part, SummaryState]:
         """The part of the range's issues, and the state of its numbers."""
         wide = self.reader.read(id_range)
+        workspace = Workspace(self.reader.url).pin(self.reader.seq)
         boxes = wide.select(["image_id", "boxes"])
-        issues = find_issues(wide, boxes, self.context, self.settings)
+        doubted = with_doubts(wide, doubts_in(workspace, id_range))
+        issues = find_issues(doubted, boxes, self.context, self.settings)
         part = write_content(self.store, self.spec, issues)
         return part, self.summarize.update(self.summarize.zero(), wide)
 

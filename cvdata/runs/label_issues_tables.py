@@ -18,7 +18,7 @@ from cvdata.runs.label_issues_boxes import by_detector
 from cvdata.schema import LABEL_ISSUES
 from cvdata.workspace import Change, Workspace
 
-LABELS_VERSION = 1
+LABELS_VERSION = 2
 """Moves whenever the same tables and settings can give another result."""
 
 TABLE, FIGURES = "label_issues", "labels.json"
@@ -55,8 +55,10 @@ def ranked(found: Sequence[pa.Table]) -> pa.Table:
     return rows.sort_by([("image_id", "ascending"), ("method", "ascending")])
 
 
-def publish(change: Change, found: Mapping[str, Found], settings: str, tables: list[str]) -> None:
-    """Table and figures in one commit, with what they were computed from."""
+def publish(
+    change: Change, found: Mapping[str, Found], settings: str, tables: list[str]
+) -> pa.Table:
+    """Table and figures in one commit, with what they were computed from; the table."""
     rows = ranked([f.rows for f in found.values()])
     meta = {**_origin(change.base, tables), "settings": settings}
     change.replace(TABLE, [rows], LABEL_ISSUES, meta=meta)
@@ -67,6 +69,7 @@ def publish(change: Change, found: Mapping[str, Found], settings: str, tables: l
     }
     text = json.dumps(figures, indent=1, sort_keys=True, allow_nan=False)
     change.artifact(FIGURES, text.encode(), "summary", ".json")
+    return rows
 
 
 def _counts(rows: pa.Table) -> dict[str, int]:

@@ -23,7 +23,7 @@ from cvdata.measures import MEASURES
 from cvdata.schema import BOX, ID, arrow_type
 from cvdata.schema import ISSUES as SCHEMA
 
-DTYPES = {f.name: f.dtype for m in MEASURES for f in m.fields}
+DTYPES = {f.name: f.dtype for m in MEASURES for f in m.fields} | {"label_doubt": "float64"}
 CONTEXT = Context(400.0, 500.0)
 RANGES = {
     "entropy": (0, 9.585),

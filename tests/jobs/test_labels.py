@@ -38,7 +38,7 @@ def noisy(
 Noisy = dict[int, tuple[Path, set[bytes], dict[bytes, str]]]
 
 
-@pytest.mark.parametrize(("method", "floor"), [("consensus", 0.72), ("confident_learning", 0.8)])
+@pytest.mark.parametrize(("method", "floor"), [("consensus", 0.8), ("confident_learning", 0.8)])
 def test_flipped_labels_are_found(noisy: Noisy, method: str, floor: float) -> None:
     """5 % flips, and the 22 wrong labels that the sample has by itself: over three draws."""
     n_flagged = n_wrong = n_hit = n_right = 0
@@ -114,6 +114,32 @@ def test_ranges_change_nothing(
     assert cvdata("labels", "--workspace", tmp_path / "w", "--refresh") == 0
     a, b = (Workspace(str(w)).read("label_issues") for w in (where, tmp_path / "w"))
     assert rows_digest(a) == rows_digest(b)
+
+
+def test_a_doubted_label_is_an_issue(noisy: Noisy, tmp_path: Path) -> None:
+    """Whichever of eda and labels ran last; the other issues stay as they were."""
+
+    def issues() -> tuple[set[bytes], list[tuple[bytes, str, float]]]:
+        rows = Workspace(str(tmp_path / "w")).read("issues").to_pylist()
+        mine = [r for r in rows if r["issue"] == "mismatched_label"]
+        assert all(r["is_flagged"] == (r["severity"] > 0.5) for r in mine)
+        others = [(r["image_id"], r["issue"], r["severity"]) for r in rows if r not in mine]
+        return {r["image_id"] for r in mine if r["is_flagged"]}, others
+
+    shutil.copytree(noisy[1][0], tmp_path / "w")
+    where = tmp_path / "w"
+    assert cvdata("eda", "--workspace", where) == 0
+    first, others = issues()
+    assert first == set(doubted(where, "consensus"))
+    assert len(first) > 20
+    assert cvdata("labels", "--workspace", where, "--margin", "0.8") == 0
+    second, others_then = issues()
+    assert second == set(doubted(where, "consensus"))
+    assert second < first
+    assert others_then == others
+    seq = Workspace(str(where)).head.seq
+    assert cvdata("eda", "--workspace", where) == 0
+    assert Workspace(str(where)).head.seq == seq, "eda's issues are those of its measures still"
 
 
 def predicted(where: Path, rows: list[dict[str, object]], name: str, boxes: bool = False) -> None:
