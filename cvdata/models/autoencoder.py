@@ -20,11 +20,16 @@ from cvdata.models.base import Floats, Pixels, digest
 
 SIDE = 64
 VIEWS = ("whole", "detail")
-ERRORS = ("whole_error", "detail_error", "relative_error")
-AUTOENCODER_VERSION = 1
+ERRORS = (
+    *("whole_luma_error", "whole_chroma_error", "detail_luma_error", "detail_chroma_error"),
+    *("whole_luma_quiet", "whole_chroma_quiet", "detail_luma_quiet", "detail_chroma_quiet"),
+)
+AUTOENCODER_VERSION = 2
 """Moves whenever training or errors of the same images can change."""
-_FLAT = 5e-4
-"""Gradient energy that an image without any is taken to have: half a grey level a pixel."""
+_OPPONENT = ((1 / 3, 1 / 3, 1 / 3), (0.5, 0.0, -0.5), (-0.25, 0.5, -0.25))
+"""Luma, and two axes of chroma, of red, green and blue."""
+_BLOCK = 8
+_QUIET = 0.1
 _BATCH = 64
 
 
@@ -108,36 +113,37 @@ def train(views: Pixels, training: Training = Training(), device: str = "cpu") -
 
 
 def errors(weights: bytes, views: Pixels, device: str = "cpu") -> Floats:
-    """(N, 3) float32 for views uint8 (N, 2, 64, 64, 3), in the order of `ERRORS`.
+    """(N, 8) float32 for views uint8 (N, 2, 64, 64, 3), in the order of `ERRORS`.
 
-    The mean squared error of the whole view and of the detail, pixels in [0, 1], and that of the
-    whole view over its gradient energy: of an image that is smooth, so that little can go wrong,
-    how much of what there is. All >= 0, larger is worse.
+    Mean squared errors, pixels in [0, 1], of the whole view and of the detail, apart for luma and
+    for chroma; then the same in the quietest tenth of the blocks of 8 x 8 pixels. All >= 0. What
+    is not given back of a scene has edges and is grey; noise has neither, and no block is quiet.
     """
     model = _loaded(weights, device)
-    out = np.empty((len(views), 3), np.float32)
+    opponent = torch.tensor(_OPPONENT, device=device).T
+    out = np.empty((len(views), len(ERRORS)), np.float32)
     before = torch.get_num_threads()
     torch.set_num_threads(1)
     try:
         with torch.inference_mode():
             for i in range(0, len(views), _BATCH):
-                block = views[i : i + _BATCH]
                 for j in range(len(VIEWS)):
-                    images = _tensor(block[:, j], device)
-                    error = ((model(images) - images) ** 2).mean(dim=(1, 2, 3))
-                    out[i : i + _BATCH, j] = error.cpu().numpy()
-                out[i : i + _BATCH, 2] = out[i : i + _BATCH, 0] / _gradients(block[:, 0])
+                    images = _tensor(views[i : i + _BATCH, j], device)
+                    blocks = _blocks(model(images) - images, opponent)
+                    quiet = torch.quantile(blocks, _QUIET, dim=1)
+                    out[i : i + _BATCH, 2 * j : 2 * j + 2] = blocks.mean(dim=1).cpu().numpy()
+                    out[i : i + _BATCH, 2 * j + 4 : 2 * j + 6] = quiet.cpu().numpy()
     finally:
         torch.set_num_threads(before)
     return out
 
 
-def _gradients(images: Pixels) -> Floats:
-    """(N,) mean squared difference of neighbouring pixels, both ways."""
-    pixels = images.astype(np.float32) / 255
-    found = [(np.diff(pixels, axis=axis) ** 2).mean(axis=(1, 2, 3)) for axis in (1, 2)]
-    total: Floats = found[0] + found[1] + np.float32(_FLAT)
-    return total
+def _blocks(missed: torch.Tensor, opponent: torch.Tensor) -> torch.Tensor:
+    """(N, 3, 64, 64) -> (N, 64, 2) mean squared luma and chroma of each block."""
+    n, k = len(missed), SIDE // _BLOCK
+    squares = (missed.permute(0, 2, 3, 1) @ opponent) ** 2
+    means = squares.reshape(n, k, _BLOCK, k, _BLOCK, 3).mean(dim=(2, 4)).reshape(n, k * k, 3)
+    return torch.stack([means[..., 0], means[..., 1] + means[..., 2]], dim=2)
 
 
 def _tensor(images: Pixels, device: str) -> torch.Tensor:

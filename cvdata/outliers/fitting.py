@@ -9,8 +9,9 @@ import numpy as np
 from cvdata.chance import shares
 from cvdata.outliers.clusters import KMeansDistance
 from cvdata.outliers.embedded import Detector, Forest, Knn, Lof, Mahalanobis, OneClass
-from cvdata.outliers.measured import HistogramDistance, Reconstruction, RobustZ
+from cvdata.outliers.measured import HistogramDistance, RobustZ
 from cvdata.outliers.objects import Counts, UnexpectedObjects
+from cvdata.outliers.reconstruction import Reconstruction
 from cvdata.outliers.reference import Reference, make_reference
 from cvdata.outliers.rows import F64, OBJECTS, RECONSTRUCTION, VECTOR, Bools, Rows, smallest
 from cvdata.outliers.settings import ON_EMBEDDINGS, Options, Usual
@@ -76,7 +77,7 @@ def fit(rows: Rows, scope: str | None, options: Options, counts: Counts | None =
     for method in options.methods:
         if method in ON_EMBEDDINGS:
             continue
-        made = _fit_facts(method, rows, scope, counts)
+        made = _fit_facts(method, rows, scope, (options, counts))
         if isinstance(made, str):
             skipped[method] = made
         else:
@@ -94,8 +95,11 @@ def fit(rows: Rows, scope: str | None, options: Options, counts: Counts | None =
     return Fitted(scope, fitted, usual, skipped)
 
 
-def _fit_facts(method: str, rows: Rows, scope: str | None, counts: Counts | None) -> Any:
+def _fit_facts(
+    method: str, rows: Rows, scope: str | None, given: tuple[Options, Counts | None]
+) -> Any:
     """The fitted method, or why there is none."""
+    options, counts = given
     if method == "robust_z":
         robust = RobustZ.fit(rows)
         return robust if robust.names else "no measure that varies"
@@ -109,8 +113,7 @@ def _fit_facts(method: str, rows: Rows, scope: str | None, counts: Counts | None
         return objects if objects.holding else "no objects"
     if not rows.has(RECONSTRUCTION[0]):
         return "no reconstruction errors"
-    reconstruction = Reconstruction.fit(rows)
-    return reconstruction if reconstruction.names else "no reconstruction errors that vary"
+    return Reconstruction.fit(rows, options, LEAST_ROWS)
 
 
 def reference_of(rows: Rows, options: Options) -> Reference:

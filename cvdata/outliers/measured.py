@@ -6,7 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from cvdata.outliers.rows import F32, F64, RECONSTRUCTION, Rows
+from cvdata.outliers.rows import F32, F64, Rows
 
 PLAIN = (
     *("mean_r", "mean_g", "mean_b", "std_r", "std_g", "std_b"),
@@ -28,7 +28,6 @@ MAD_SCALE = 1.4826022185056018
 MEAN_SCALE = 1.2533141373155001
 """√(π/2): the same for the mean absolute deviation."""
 LARGEST_Z = 1000.0
-HANDICAP = 1.0
 
 
 def values_of(rows: Rows, name: str) -> F64:
@@ -40,7 +39,7 @@ def values_of(rows: Rows, name: str) -> F64:
         return np.asarray(np.log(np.maximum(values, 1e-6)))
 
 
-def _usual(values: Mapping[str, F64]) -> tuple[tuple[str, ...], F64, F64]:
+def usual(values: Mapping[str, F64]) -> tuple[tuple[str, ...], F64, F64]:
     """Names, medians and robust scales of the columns that vary."""
     found = []
     for name, column in values.items():
@@ -69,7 +68,7 @@ class RobustZ:
     @classmethod
     def fit(cls, rows: Rows) -> "RobustZ":
         """Of the measures that the rows have."""
-        return cls(*_usual({n: values_of(rows, n) for n in MEASURES if rows.has(n)}))
+        return cls(*usual({n: values_of(rows, n) for n in MEASURES if rows.has(n)}))
 
     def z(self, rows: Rows) -> F64:
         """(N, measures), NaN where null."""
@@ -105,57 +104,6 @@ class RobustZ:
             "median": _brief(usual),
             "z": None if np.isnan(z) else _brief(z),
         }
-
-
-@dataclass(frozen=True)
-class Reconstruction:
-    """How badly an autoencoder gives an image back: the largest robust z of its errors' logarithms.
-
-    Of the whole image, of a detail, and of the whole relative to its own gradients (see
-    `models.autoencoder.errors`). Only what is worse than usual counts; the relative error must be
-    `HANDICAP` farther out, for any unusual composition moves it a little.
-    """
-
-    names: tuple[str, ...]
-    medians: F64
-    scales: F64
-
-    @classmethod
-    def fit(cls, rows: Rows) -> "Reconstruction":
-        """Of the images that could be read."""
-        return cls(*_usual({name: _logarithms(rows, name) for name in RECONSTRUCTION}))
-
-    def z(self, rows: Rows) -> F64:
-        """(N, errors), NaN where the image could not be read."""
-        values = np.stack([_logarithms(rows, name) for name in self.names], axis=1)
-        late = np.array([HANDICAP * (name == RECONSTRUCTION[2]) for name in self.names])
-        return np.asarray((values - self.medians) / self.scales - late)
-
-    def score(self, rows: Rows) -> F64:
-        """(N,), NaN where the image could not be read."""
-        return np.asarray(self.z(rows).max(axis=1))
-
-    def explain(self, rows: Rows) -> list[dict[str, Any]]:
-        """Each error, what it usually is, and its z."""
-        z = self.z(rows)
-        told: list[dict[str, Any]] = []
-        for i in range(len(rows)):
-            found = [
-                {
-                    "name": name,
-                    "value": _brief(float(rows.number(name)[i])),
-                    "median": _brief(float(np.exp(self.medians[j]))),
-                    "z": _brief(float(z[i, j])),
-                }
-                for j, name in enumerate(self.names)
-            ]
-            told.append({"errors": sorted(found, key=lambda e: -float(str(e["z"])))})
-        return told
-
-
-def _logarithms(rows: Rows, name: str) -> F64:
-    with np.errstate(invalid="ignore"):
-        return np.asarray(np.log(rows.number(name) + 1e-9))
 
 
 def robust_scale(values: F64, median: float) -> float:

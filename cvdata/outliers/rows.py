@@ -17,7 +17,11 @@ I64 = npt.NDArray[np.int64]
 Bools = npt.NDArray[np.bool_]
 
 VECTOR, OBJECTS = "vector", "objects"
-RECONSTRUCTION = ("whole_error", "detail_error", "relative_error")
+RECONSTRUCTION = (
+    *("whole_luma_error", "whole_chroma_error", "detail_luma_error", "detail_chroma_error"),
+    *("whole_luma_quiet", "whole_chroma_quiet", "detail_luma_quiet", "detail_chroma_quiet"),
+)
+"""Columns of the table `reconstruction` (`models.autoencoder.errors`)."""
 
 
 @dataclass(frozen=True)

@@ -56,7 +56,7 @@ class Rule(Frozen):
 
 
 DEFAULT_RULES: Mapping[str, Rule] = {
-    "robust_z": Rule(above=7.0),
+    "robust_z": Rule(fence=3.0),
     "histogram": Rule(fence=3.0),
     "knn": Rule(fence=1.7),
     "lof": Rule(fence=1.7),
@@ -64,7 +64,7 @@ DEFAULT_RULES: Mapping[str, Rule] = {
     "one_class_svm": Rule(share=0.02),
     "mahalanobis": Rule(fence=1.7),
     "kmeans": Rule(fence=1.7),
-    "reconstruction": Rule(above=3.5),
+    "reconstruction": Rule(fence=1.7),
     "objects": Rule(above=9.96),
 }
 """Of `objects` the score is in bits: 9.96 is one image in a thousand. Where `contamination` is set

@@ -23,7 +23,7 @@ from cvdata.reading import IdRange
 from cvdata.vectors import matrix
 from cvdata.workspace import Workspace
 
-OUTLIERS_VERSION = 1
+OUTLIERS_VERSION = 2
 """Moves whenever scores, ranks or flags of the same inputs can change."""
 PCA_ROWS = 20_000
 """Embeddings that the projection is fitted on at most, as they are."""

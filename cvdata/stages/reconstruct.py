@@ -20,7 +20,10 @@ from cvdata.storage import digest
 
 TABLE = "reconstruction"
 SIDE = 64
-COLUMNS = ("whole_error", "detail_error", "relative_error")
+COLUMNS = (
+    *("whole_luma_error", "whole_chroma_error", "detail_luma_error", "detail_chroma_error"),
+    *("whole_luma_quiet", "whole_chroma_quiet", "detail_luma_quiet", "detail_chroma_quiet"),
+)
 SCHEMA = pa.schema(
     [
         pa.field("image_id", ID, nullable=False),
@@ -91,7 +94,7 @@ class Reconstruct:
     @cached_property
     def fingerprint(self) -> str:
         """Hex sha256 of the weights, the decode version and the limits."""
-        text = f"{TABLE} 1 decode {DECODE_VERSION}\n{limits_text(self.limits)}\n"
+        text = f"{TABLE} 2 decode {DECODE_VERSION}\n{limits_text(self.limits)}\n"
         return digest(text.encode() + self.weights)
 
     @property

@@ -10,11 +10,13 @@ process and of its workers, the recall of the index, and the AUROC of the strang
 
 import argparse
 import json
+import multiprocessing
 import os
 import shutil
 import tempfile
 import threading
 import time
+from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
@@ -120,7 +122,9 @@ def main() -> None:
     options = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cvdata-bench-"))
     try:
-        truth = made(folder / "w", int(options.rows), options.dim)
+        # In a process of its own, so that its memory is not counted.
+        with ProcessPoolExecutor(1, mp_context=multiprocessing.get_context("spawn")) as pool:
+            truth = pool.submit(made, folder / "w", int(options.rows), options.dim).result()
         flags = ["--methods", "knn", "--no-per-class", "--workers", str(options.workers)]
         if options.whole:
             flags += ["--variance", "1", "--dimensions", str(options.dim)]

@@ -19,7 +19,10 @@ REASONS = {
     "objects": ({"objects": [{"label": "yak", "other_images": 0}]}, "yak: in 0 other images"),
     "consensus": ({"flagged_by": ["knn", "lof"]}, "by 2 methods"),
     "kmeans": ({"cluster": {"is_rare": True, "name": "rare cluster 3"}}, "rare cluster 3"),
-    "reconstruction": ({"errors": [{"name": "detail_error", "z": 5.0}]}, "Detail error, z 5"),
+    "reconstruction": (
+        {"errors": [{"name": "whole_luma_error", "z": 5.0}]},
+        "Whole luma error, z 5",
+    ),
 }
 
 
