@@ -21,6 +21,10 @@ DEFAULT_ADDRESS = "http://127.0.0.1:8265"
 PACKAGES = ("cvdata", "jobs")
 _ENDED = ("SUCCEEDED", "FAILED", "STOPPED")
 _POLL_SECONDS, _AGENT_SECONDS = 0.5, 120.0
+_NO_AGENT = (
+    "no node of {address} takes jobs: its agents are not up. Where several Rays share the head's "
+    "machine they want the same port: ray start --head --dashboard-agent-listen-port=0"
+)
 
 
 @dataclass(frozen=True)
@@ -114,8 +118,10 @@ class JobsClient:
                 self._client.submit_job(**request)
                 return
             except RuntimeError as error:
-                if "No available agent" not in str(error) or time.monotonic() > deadline:
+                if "No available agent" not in str(error):
                     raise RunInterrupted(f"{self.address} did not take the job: {error}") from error
+                if time.monotonic() > deadline:
+                    raise RunInterrupted(_NO_AGENT.format(address=self.address)) from error
                 time.sleep(_POLL_SECONDS)
 
     def follow(self, submission_id: str) -> Iterator[str]:

@@ -1,6 +1,6 @@
 """How a scan gains from nodes: a Ray of one and of two nodes, each with one CPU, on this machine.
 
-    python -m tests.benchmarks.bench_scaling [--images 4000] [--rounds 3]
+    python -m tests.benchmarks.bench_scaling [--images 6000] [--rounds 3]
 
 The head has no CPUs, as in cluster.yaml, so that 1 and 2 nodes differ by one worker and nothing
 else. Images/s are taken between the first and the last part; efficiency is the rate on n nodes over
@@ -16,12 +16,11 @@ import sys
 import tempfile
 from pathlib import Path
 
+from cvdata.tables import chunk_rows_for
 from cvdata.workspace import Workspace
 from tests.benchmarks.photos import replicate, shared_data
 from tests.cluster.nodes import environment, nodes_up
 from tests.conftest import ROOT
-
-CHUNK_ROWS = 64
 
 
 def _cvdata(*words: object) -> None:
@@ -37,17 +36,16 @@ def _rate(listed: Path, n_nodes: int) -> float:
             nodes.add()
         where = Path(folder) / "w"
         shutil.copytree(listed, where)
-        engine = ("--address", nodes.address, "--chunk-rows", CHUNK_ROWS)
-        _cvdata("scan", "--workspace", where, *engine)
+        _cvdata("scan", "--workspace", where, "--address", nodes.address)
         workspace = Workspace(str(where))
         n_images = workspace.tables()["measures"]
         times = sorted(Path(part).stat().st_mtime for part in workspace.files("measures"))
-        return (n_images - CHUNK_ROWS * n_nodes) / (times[-1] - times[n_nodes - 1])
+        return (n_images - chunk_rows_for(n_images) * n_nodes) / (times[-1] - times[n_nodes - 1])
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--images", type=int, default=4000)
+    parser.add_argument("--images", type=int, default=6000)
     parser.add_argument("--rounds", type=int, default=3)
     args = parser.parse_args()
     folder = Path(tempfile.mkdtemp(prefix="cvdata-bench-"))

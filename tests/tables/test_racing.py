@@ -1,0 +1,9 @@
+"""Eight writers at once, for twenty rounds."""
+
+from pathlib import Path
+
+from tests.tables.racing import commit_at_once
+
+
+def test_eight_concurrent_commits_for_twenty_rounds(tmp_path: Path) -> None:
+    commit_at_once(str(tmp_path / "w"), 20)
