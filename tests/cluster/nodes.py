@@ -63,9 +63,9 @@ class Nodes:
                 return dict(json.loads(line))
         raise RuntimeError("the nodes did not answer: no raylet came up in time")
 
-    def add(self, *, cpus: int = 1, gpus: int = 0) -> str:
+    def add(self, *, cpus: int = 1, gpus: int = 0, ip: str = "127.0.0.1") -> str:
         """A new node; its id. The first one is the head."""
-        told = self.ask(num_cpus=cpus, num_gpus=gpus)
+        told = self.ask(num_cpus=cpus, num_gpus=gpus, node_ip_address=ip)
         self.address = told["address"]
         self.raylets[told["node"]] = told["raylet"]
         self.head = self.head or told["node"]
@@ -105,12 +105,12 @@ def _kill(process: psutil.Process) -> None:
 
 
 @contextmanager
-def nodes_up() -> Iterator[Nodes]:
-    """An empty cluster, whose nodes all end with the block."""
+def nodes_up(**more: str) -> Iterator[Nodes]:
+    """An empty cluster, whose nodes all end with the block; `more` goes into their environment."""
     process = subprocess.Popen(
         [sys.executable, "-m", "tests.cluster.nodes"],
         cwd=ROOT,
-        env=environment(),
+        env={**environment(), **more},
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
@@ -128,7 +128,7 @@ def nodes_up() -> Iterator[Nodes]:
 
 def _added(cluster: Any, asked: dict[str, Any]) -> Any:
     """A node; a busy machine may take longer than the half minute that Ray gives one to come up."""
-    place = {"node_ip_address": "127.0.0.1", "include_dashboard": False}
+    place = {"include_dashboard": False}
     for attempt in range(ATTEMPTS):
         try:
             return cluster.add_node(**asked, **place, object_store_memory=STORE_BYTES)

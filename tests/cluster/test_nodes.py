@@ -1,6 +1,7 @@
 """Jobs on several nodes: where work runs, what a lost node costs, and a node that joins late."""
 
 import json
+import secrets
 import subprocess
 import sys
 import time
@@ -31,11 +32,11 @@ def nodes() -> Iterator[Nodes]:
         yield nodes
 
 
-def _start(module: str, *args: object) -> "subprocess.Popen[str]":
+def _start(module: str, *args: object, **more: str) -> "subprocess.Popen[str]":
     return subprocess.Popen(
         [sys.executable, "-m", module, *map(str, args)],
         cwd=ROOT,
-        env=environment(),
+        env={**environment(), **more},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -101,3 +102,27 @@ def test_a_model_that_asks_for_a_gpu_is_loaded_where_one_is(nodes: Nodes, tmp_pa
     assert loaded <= set(nodes.gpus)
     rows = [rows_digest(Workspace(str(tmp_path / n)).read(TILES)) for n in ("local", "spread")]
     assert rows[0] == rows[1]
+
+
+@pytest.mark.slow
+def test_a_path_of_one_machine_is_refused_on_two(tmp_path: Path) -> None:
+    """Two addresses are two machines to Ray. Such nodes listen on every address: with a token."""
+    token = tmp_path / "token"
+    token.write_text(secrets.token_hex(32))
+    token.chmod(0o600)
+    guarded = {"RAY_AUTH_MODE": "token", "RAY_AUTH_TOKEN_PATH": str(token)}
+    make_photos(tmp_path / "photos", range(8))
+    cvdata("ingest", tmp_path / "photos", "--workspace", tmp_path / "w")
+    with nodes_up(**guarded) as nodes:
+        nodes.add()
+        nodes.add(ip="127.0.0.2")
+        scan = ("scan", "--workspace", tmp_path / "w", "--measures", "file")
+        where = ("--address", nodes.address)
+        driver = _start("cvdata.cli", *scan, *where, **guarded)
+        said, _ = driver.communicate(timeout=200)
+        assert driver.returncode == 2, said[-3000:]
+        assert "is a path of one machine, and the cluster has 2" in said
+        assert "--shared-workspace" in said
+        driver = _start("cvdata.cli", *scan, *where, "--shared-workspace", **guarded)
+        said, _ = driver.communicate(timeout=200)
+        assert driver.returncode == 0, said[-3000:]
