@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import jsonschema
+import kubernetes_validate
 import pytest
 import yaml
 
@@ -125,6 +126,17 @@ def test_the_kubernetes_job_is_closed() -> None:
         assert container["resources"]["limits"]["memory"]
     assert policy["kind"] == "NetworkPolicy"
     assert policy["spec"]["policyTypes"] == ["Ingress"]
+
+
+def test_kubernetes_accepts_the_pods_and_the_policy() -> None:
+    """By its own schemas; the RayJob around the pods is KubeRay's, whose schema is no package."""
+    job, policy = yaml.safe_load_all((ROOT / "rayjob.yaml").read_text())
+    kubernetes_validate.validate(policy, "1.31", strict=True)
+    pods = _pods(job)
+    assert len(pods) == 3
+    for spec in pods:
+        pod = {"apiVersion": "v1", "kind": "Pod", "metadata": {"name": "node"}, "spec": spec}
+        kubernetes_validate.validate(pod, "1.31", strict=True)
 
 
 def test_the_image_is_pinned_and_runs_as_nobody_special() -> None:
