@@ -1,6 +1,7 @@
 """Reading committed tables: rows of images that still exist, `measures` as one wide table."""
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 
 import numpy as np
 import numpy.typing as npt
@@ -17,6 +18,8 @@ from cvdata.storage import Store
 from cvdata.tables import KEY_COLUMNS
 
 IdRange = tuple[bytes, bytes | None]
+Fetch = Callable[..., pa.Table]
+"""`parts.read_columns`, or what gives the same rows for a range from elsewhere."""
 WIDE = "measures"
 _FIRST = ["image_id", "revision", "error", "error_detail"]
 
@@ -31,24 +34,30 @@ def table_rows(head: Commit) -> dict[str, int]:
 
 
 def read(
-    store: Store, head: Commit, name: str, columns: list[str] | None, id_range: IdRange | None
+    store: Store,
+    head: Commit,
+    name: str,
+    columns: list[str] | None,
+    id_range: IdRange | None,
+    fetch: Fetch = read_columns,
 ) -> pa.Table:
-    """See `Workspace.read`."""
-    sets = _states(head, name)
-    schemas = [_schema(store, state) for state in sets]
+    """See `Workspace.read`. `fetch` gives the rows of parts."""
+    rows_of = partial(fetch, store)
+    sets = states(head, name)
+    schemas = [stored_schema(store, state) for state in sets]
     names = _check_columns(name, schemas, columns)
     if name == "records":
-        return _sorted(read_columns(store, sets[0].parts, RECORDS, names, id_range), names)
-    current = _current(store, head, id_range)
+        return _sorted(rows_of(sets[0].parts, RECORDS, names, id_range), names)
+    current = _current(rows_of, head, id_range)
     if name == WIDE:
-        return _wide(store, sets, schemas, names, current, id_range)
+        return _wide(rows_of, sets, schemas, names, current, id_range)
     if "revision" not in schemas[0].names:
-        return read_columns(store, sets[0].parts, schemas[0], names, id_range)
+        return rows_of(sets[0].parts, schemas[0], names, id_range)
     keys = live_columns(schemas[0])
     if keys != KEY_COLUMNS and id_range is not None:
-        current = _current(store, head, None)
+        current = _current(rows_of, head, None)
     asked = list(dict.fromkeys(["image_id", *keys, *names]))
-    rows = read_columns(store, sets[0].parts, schemas[0], asked, id_range)
+    rows = rows_of(sets[0].parts, schemas[0], asked, id_range)
     kept = KeySet.of(current["image_id"], current["revision"]).contains(
         *key_columns(rows[keys[0]], rows[keys[1]])
     )
@@ -57,13 +66,13 @@ def read(
 
 def read_all(store: Store, head: Commit, name: str) -> pa.Table:
     """See `Workspace.read_all`."""
-    (state,) = _states(head, name)
-    return read_columns(store, state.parts, _schema(store, state))
+    (state,) = states(head, name)
+    return read_columns(store, state.parts, stored_schema(store, state))
 
 
 def columns(store: Store, head: Commit, name: str) -> list[str]:
     """Columns of a table; those of all sets of `measures`."""
-    schemas = [_schema(store, state) for state in _states(head, name)]
+    schemas = [stored_schema(store, state) for state in states(head, name)]
     return list(dict.fromkeys(n for schema in schemas for n in schema.names))
 
 
@@ -75,7 +84,7 @@ def id_ranges(head: Commit, rows: int) -> list[IdRange]:
     return list(zip(edges, [*edges[1:], None], strict=True))
 
 
-def _states(head: Commit, name: str) -> list[TableState]:
+def states(head: Commit, name: str) -> list[TableState]:
     if name == WIDE:
         found = [s for n, s in head.tables.items() if n.startswith(f"{WIDE}/")]
         found.sort(key=lambda s: -int(s.meta.get("order", 0)))
@@ -87,7 +96,8 @@ def _states(head: Commit, name: str) -> list[TableState]:
     return found
 
 
-def _schema(store: Store, state: TableState) -> pa.Schema:
+def stored_schema(store: Store, state: TableState) -> pa.Schema:
+    """The schema of a table as it is stored; of one without parts its keys."""
     if not state.parts:
         return pa.schema([RECORDS.field(n) for n in KEY_COLUMNS])
     with open_part(store, state.parts[0].path) as file:
@@ -103,10 +113,10 @@ def _check_columns(name: str, schemas: Sequence[pa.Schema], columns: list[str] |
     return columns
 
 
-def _current(store: Store, head: Commit, id_range: IdRange | None) -> pa.Table:
+def _current(rows_of: Fetch, head: Commit, id_range: IdRange | None) -> pa.Table:
     """The live (image_id, revision) pairs, sorted."""
-    state = _states(head, "records")[0]
-    return _sorted(read_columns(store, state.parts, RECORDS, KEY_COLUMNS, id_range), KEY_COLUMNS)
+    state = states(head, "records")[0]
+    return _sorted(rows_of(state.parts, RECORDS, KEY_COLUMNS, id_range), KEY_COLUMNS)
 
 
 def _sorted(rows: pa.Table, names: list[str]) -> pa.Table:
@@ -118,7 +128,7 @@ def _sorted(rows: pa.Table, names: list[str]) -> pa.Table:
 
 
 def _wide(
-    store: Store,
+    rows_of: Fetch,
     sets: Sequence[TableState],
     schemas: Sequence[pa.Schema],
     names: list[str],
@@ -130,7 +140,7 @@ def _wide(
     is_held = np.zeros(len(current), np.bool_)
     for state, schema in zip(sets, schemas, strict=True):
         asked = [n for n in schema.names if n in names or n in KEY_COLUMNS or n == "error"]
-        rows = read_columns(store, state.parts, schema, asked, id_range)
+        rows = rows_of(state.parts, schema, asked, id_range)
         at = positions(current, rows)
         is_held |= at >= 0
         taken = rows.take(pa.array(at, mask=at < 0))

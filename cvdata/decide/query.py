@@ -1,6 +1,6 @@
 """SQL conditions over the live tables: DuckDB in memory, which can read nothing else."""
 
-import re
+import json
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any
@@ -14,7 +14,20 @@ from cvdata.errors import ConfigError
 from cvdata.parts import open_part
 from cvdata.workspace import Workspace
 
-_CALL = re.compile(r"([A-Za-z_]\w*)\s*\(")
+_CLOCKS = frozenset(
+    [
+        "current_date",
+        "current_time",
+        "current_timestamp",
+        "get_current_time",
+        "get_current_timestamp",
+        "localtime",
+        "localtimestamp",
+        "now",
+        "today",
+        "transaction_timestamp",
+    ]
+)
 _KEY = ("image_id", "revision")
 BATCH_ROWS = 262_144
 
@@ -55,16 +68,21 @@ class Database:
             raise _refused(rule, str(error)) from None
         if len(statements) != 1 or statements[0].type != duckdb.StatementType.SELECT:
             raise _refused(rule, "it must be one condition, as after WHERE")
-        called = sorted({name.lower() for name in _CALL.findall(rule.where)})
-        volatile = self._connection.execute(
-            "SELECT DISTINCT function_name FROM duckdb_functions() "
-            "WHERE stability = 'VOLATILE' AND list_contains(?, function_name) ORDER BY 1",
-            [called],
-        ).fetchall()
-        if volatile:
-            names = ", ".join(name for (name,) in volatile)
+        if names := self._unsteady(rule):
             raise _refused(rule, f"{names} gives another answer each time: decisions must repeat")
         self._run(rule, f"SELECT * FROM ({_statement(rule)}) LIMIT 0").fetchall()  # noqa: S608
+
+    def _unsteady(self, rule: SqlRule) -> str:
+        """The functions of a condition that answer otherwise another time, as its tree has them."""
+        found = self._run(rule, "SELECT json_serialize_sql(?)", [_statement(rule)]).fetchone()
+        tree = json.loads(found[0])
+        if tree["error"]:
+            raise _refused(rule, tree["error_message"])
+        called = set(_called(tree))
+        volatile = self._connection.execute(
+            "SELECT DISTINCT function_name FROM duckdb_functions() WHERE stability = 'VOLATILE'"
+        ).fetchall()
+        return ", ".join(sorted(called & (_CLOCKS | {name for (name,) in volatile})))
 
     def matching(self, rule: SqlRule) -> Iterator[pa.Array]:
         """Ids of the images for which the condition is true, batch by batch."""
@@ -106,6 +124,18 @@ def _statement(rule: SqlRule) -> str:
     # the line break ends a comment that the condition may close with; what the operator writes
     # there runs in a database that holds nothing but views and can reach nothing else
     return f"SELECT image_id FROM images WHERE (\n{rule.where}\n)"  # noqa: S608
+
+
+def _called(tree: Any) -> Iterator[str]:
+    """Functions in a syntax tree; clocks may stand there without brackets, as columns do."""
+    if isinstance(tree, list):
+        for one in tree:
+            yield from _called(one)
+    elif isinstance(tree, dict):
+        if tree.get("function_name"):
+            yield str(tree["function_name"]).lower()
+        yield from _CLOCKS & {str(name).lower() for name in tree.get("column_names") or ()}
+        yield from _called(list(tree.values()))
 
 
 def _refused(rule: SqlRule, why: str) -> ConfigError:

@@ -1,7 +1,7 @@
 """Decide as a run: passes over ranges of ids, in bounded memory; tables in, `selection` out."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from itertools import chain
 from tempfile import TemporaryDirectory
@@ -22,7 +22,8 @@ from cvdata.errors import ConfigError
 from cvdata.issues import ISSUES
 from cvdata.parts import Part
 from cvdata.reading import IdRange
-from cvdata.runs.decide_balance import Balanced, balance
+from cvdata.runs.decide_balance import VECTORS_ASKED, Balanced, balance
+from cvdata.runs.decide_cut import Columns, Cut, cut_tables
 from cvdata.runs.decide_inputs import (
     Inputs,
     inputs_of,
@@ -30,13 +31,14 @@ from cvdata.runs.decide_inputs import (
     meta_of,
     refuse_stale,
 )
-from cvdata.runs.decide_judge import FINDING_TABLES, Judged, JudgeRange
-from cvdata.runs.decide_links import keep_policy, link
+from cvdata.runs.decide_judge import FINDING_TABLES, RECORDS_ASKED, Judged, JudgeRange
+from cvdata.runs.decide_links import GROUPS_ASKED, Linked, keep_policy, link
 from cvdata.runs.decide_merge import ClassCounts, MergeRange, Scope, empty_ids, floors_of
 from cvdata.runs.decide_outcome import DecideOptions, Decision
 from cvdata.runs.decide_publish import publish
 from cvdata.runs.decide_smote import synthetic_rows
 from cvdata.runs.decide_spill import Spill, spill
+from cvdata.runs.decide_united import united_rows
 from cvdata.runs.decide_write import Tally, WriteRange
 from cvdata.runs.eda import session_for
 from cvdata.schema import ID
@@ -63,7 +65,7 @@ def bring_up_to_date(
     _check(workspace, inputs, options)
     decision = _decide(workspace, engine, options, (inputs, lists))
     if not options.is_dry:
-        publish(change, workspace, decision, options, meta)
+        publish(change, decision, options, meta)
     return decision
 
 
@@ -116,32 +118,63 @@ def _decide(
     given: tuple[Inputs, tuple[NameList, NameList]],
 ) -> Decision:
     inputs, lists = given
-    rules = options.rules
+    rules, used = options.rules, inputs.used
     ranges = workspace.ranges()
     with _passes(workspace, engine, ranges) as (session, store):
+        tables = cut_tables(session, workspace, store, ranges, _asked(workspace, inputs, options))
         _by_sql(workspace, store, ranges, options)
-        judged = _judge(session, workspace, store, ranges, (rules, inputs, lists))
-        linked = link(workspace, store, ranges, rules, inputs.used)
+        judged = _judge(session, workspace, tables, (rules, inputs, lists))
+        linked = link(workspace, tables, rules, used)
         tally = FloorTally()
         numbers = list(range(len(ranges)))
         for one in session.run(MergeRange(store, rules), numbers):
             tally = tally.merge(one, {**floors_of(rules, tally), **floors_of(rules, one)})
         floors = floors_of(rules, tally)
         back = tally.restored(floors)
-        scope = _scope(options.balance, workspace, inputs, list(chain(*back.values())))
+        scope = _scope(options.balance, tables, inputs, list(chain(*back.values())))
         balanced = Balanced(scope, ClassCounts())
         if options.balance.is_active:
-            request = options.balance, scope, floors
-            balanced = balance(session, workspace, store, ranges, request)
+            balanced = balance(session, tables, (options.balance, scope, floors))
         repeats = options.balance.oversample == "repeat"
         write = WriteRange(store, balanced, repeats, options.is_dry)
         total, parts = _written(session, write, numbers)
-        synthetic = None
-        if options.balance.smote and not options.is_dry:
-            synthetic = synthetic_rows(workspace, store, ranges, balanced, options.balance)
+        merged, synthetic = _made(tables, linked, balanced, options)
     restored = {label: len(ids) for label, ids in back.items()}
     n_unscanned = sum(j.n_unscanned for j in judged)
-    return Decision(total, parts, linked, balanced, restored, n_unscanned, inputs, synthetic)
+    return Decision(
+        total, parts, linked, balanced, restored, n_unscanned, inputs, merged, synthetic
+    )
+
+
+def _made(
+    tables: Cut, linked: Linked | None, balanced: Balanced, options: DecideOptions
+) -> tuple[pa.Table | None, pa.Table | None]:
+    """The rows of `merged` and of `synthetic`, where they are asked for."""
+    if options.is_dry:
+        return None, None
+    duplicates = options.rules.duplicates
+    merged = synthetic = None
+    if duplicates.action == "merge" and linked is not None:
+        merged = united_rows(tables, linked, duplicates.method)
+    if options.balance.smote:
+        synthetic = synthetic_rows(tables, balanced, options.balance)
+    return merged, synthetic
+
+
+def _asked(workspace: Workspace, inputs: Inputs, options: DecideOptions) -> Columns:
+    """What passes over the ranges read of each table."""
+    asked: dict[str, Sequence[str] | None] = {"records": RECORDS_ASKED}
+    if "measures" in inputs.used:
+        asked["measures"] = ("error", "width", "height", *_facts(workspace))
+    if "duplicates" in inputs.used:
+        asked["duplicates"] = GROUPS_ASKED
+    asked |= {name: None for name in (*FINDING_TABLES, "splits") if name in inputs.used}
+    settings = options.balance
+    if settings.embeddings and (
+        settings.smote or settings.undersample in ("k_center", "hierarchical")
+    ):
+        asked[f"embeddings/{settings.embeddings}"] = VECTORS_ASKED
+    return asked
 
 
 @contextmanager
@@ -180,28 +213,32 @@ def _by_sql(
 def _judge(
     session: Session,
     workspace: Workspace,
-    store: Spill,
-    ranges: list[IdRange],
+    tables: Cut,
     given: tuple[Rules, Inputs, tuple[NameList, NameList]],
 ) -> list[Judged]:
     rules, inputs, lists = given
     known = set(workspace.columns("measures")) if "measures" in inputs.used else set()
-    asked = [c for name in keep_policy(workspace).needs for c in DERIVED.get(name, (name,))]
-    facts = [c for c in dict.fromkeys([*asked, "width", "height"]) if c in known]
-    facts = [c for c in facts if c not in ("image_id", "revision", "error")]
-    tables = (*inputs.used, *(n for n in FINDING_TABLES if n in inputs.used))
-    work = JudgeRange(store, workspace.head.seq, rules, lists, tables, tuple(facts))
-    judged = list(session.run(work, list(enumerate(ranges))))
+    facts = tuple(c for c in _facts(workspace) if c in known)
+    used = (*inputs.used, *(n for n in FINDING_TABLES if n in inputs.used))
+    work = JudgeRange(tables.spill, tables, rules, lists, used, facts)
+    judged = list(session.run(work, list(enumerate(tables.ranges))))
     for names, field in zip(lists, ("kept_lines", "dropped_lines"), strict=True):
         refuse_unmatched(names, {line for one in judged for line in getattr(one, field)})
     return judged
 
 
-def _scope(settings: Balance, workspace: Workspace, inputs: Inputs, restored: list[bytes]) -> Scope:
+def _facts(workspace: Workspace) -> list[str]:
+    """Columns of `measures` that the keep policy and floors look at."""
+    asked = [c for name in keep_policy(workspace).needs for c in DERIVED.get(name, (name,))]
+    named = dict.fromkeys([*asked, "width", "height"])
+    return [c for c in named if c not in ("image_id", "revision", "error")]
+
+
+def _scope(settings: Balance, tables: Cut, inputs: Inputs, restored: list[bytes]) -> Scope:
     back = pa.array(sorted(restored), ID) if restored else empty_ids()
     has_split = "splits" in inputs.used
-    for id_range in [] if has_split else workspace.ranges():
-        rows = workspace.read("records", ["split"], id_range=id_range)
+    for id_range in () if has_split else tables.ranges:
+        rows = tables.read("records", ["split"], id_range=id_range)
         if rows["split"].null_count < len(rows):
             has_split = True
             break

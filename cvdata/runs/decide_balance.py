@@ -23,14 +23,15 @@ from cvdata.chance import hash_keys
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.reading import IdRange, positions
+from cvdata.runs.decide_cut import Cut
 from cvdata.runs.decide_merge import MERGED, ClassCounts, CountRange, Scope, empty_ids
 from cvdata.runs.decide_spill import Spill
 from cvdata.schema import ID
 from cvdata.vectors import matrix
-from cvdata.workspace import Workspace
 
 U64 = npt.NDArray[np.uint64]
 POOLS = "pools"
+VECTORS_ASKED = ("image_id", "revision", "embedding")
 
 
 @dataclass(frozen=True)
@@ -52,16 +53,12 @@ class Balanced:
 
 
 def balance(
-    session: Session,
-    workspace: Workspace,
-    spill: Spill,
-    ranges: list[IdRange],
-    request: tuple[Balance, Scope, Mapping[str, int]],
+    session: Session, tables: Cut, request: tuple[Balance, Scope, Mapping[str, int]]
 ) -> Balanced:
     """Count, solve, choose. `request`: settings, scope, and the floor of each class."""
     settings, scope, floors = request
-    numbers = list(range(len(ranges)))
-    found = dict(session.run(CountRange(spill, scope), numbers))
+    numbers = list(range(len(tables.ranges)))
+    found = dict(session.run(CountRange(tables.spill, scope), numbers))
     counts = sum((found[n] for n in numbers), ClassCounts())
     if not counts.n_images:
         splits = ", ".join(scope.splits or ()) or "any split"
@@ -69,7 +66,7 @@ def balance(
     plan = _plan(counts, settings, floors)
     cut = empty_ids()
     if plan is not None and plan.n_cut:
-        cut = _choose(session, workspace, spill, ranges, (settings, scope, plan))
+        cut = _choose(session, tables, (settings, scope, plan))
     ends = plan.by_label() if plan is not None and settings.oversample == "augment" else {}
     in_the_end = {c: float(n) for c, n in counts.labels.items()}
     in_the_end |= {c: float(p.achieved) for c, p in ends.items()}
@@ -122,30 +119,28 @@ def _offsets(found: list[ClassCounts]) -> tuple[Mapping[str, int], ...]:
 class _Gather:
     """One range: the images of the classes to cut, and their vectors, to the pools."""
 
-    spill: Spill
-    seq: int
+    tables: Cut
     scope: Scope
     settings: Balance
     classes: tuple[str, ...]
 
     def __call__(self, item: tuple[int, IdRange]) -> None:
         number, id_range = item
-        rows = self.spill.rows(MERGED, number)
+        rows = self.tables.spill.rows(MERGED, number)
         wanted = self.scope.holds(rows) & self.scope.kept(rows)
         rows = rows.filter(pa.array(wanted)).select(["image_id", "revision", "label", "is_forced"])
         rows = rows.filter(pc.is_in(rows["label"], value_set=pa.array(self.classes)))
         if self.settings.undersample != "random":
-            workspace = Workspace(self.spill.store.url, store=self.spill.store).pin(self.seq)
             name = f"embeddings/{self.settings.embeddings}"
-            columns = ["image_id", "revision", "embedding"]
-            vectors = workspace.read(name, columns, id_range=id_range)
+            vectors = self.tables.read(name, list(VECTORS_ASKED), id_range=id_range)
             at = positions(rows, vectors)
             taken = vectors["embedding"].take(pa.array(at, mask=at < 0))
             rows = rows.append_column("embedding", taken)
         for place, label in enumerate(self.classes):
             mine = rows.filter(pc.equal(rows["label"], label))
             if len(mine):
-                self.spill.put(f"{POOLS}/{place:06d}", number, mine.drop_columns(["label"]))
+                pool = f"{POOLS}/{place:06d}"
+                self.tables.spill.put(pool, number, mine.drop_columns(["label"]))
 
 
 @dataclass(frozen=True)
@@ -166,21 +161,15 @@ class _Cut:
         return b"".join(rows["image_id"].filter(pa.array(is_cut)).to_pylist())
 
 
-def _choose(
-    session: Session,
-    workspace: Workspace,
-    spill: Spill,
-    ranges: list[IdRange],
-    request: tuple[Balance, Scope, Plan],
-) -> pa.Array:
+def _choose(session: Session, tables: Cut, request: tuple[Balance, Scope, Plan]) -> pa.Array:
     """Ids of the images by which classes are cut, sorted: 16 bytes each, the only state."""
     settings, scope, plan = request
     classes = [c for c in plan.classes if c.n_cut]
     names = tuple(c.label for c in classes)
-    gather = _Gather(spill, workspace.head.seq, scope, settings, names)
-    for _ in session.run(gather, list(enumerate(ranges))):
+    gather = _Gather(tables, scope, settings, names)
+    for _ in session.run(gather, list(enumerate(tables.ranges))):
         pass
-    cut = _Cut(spill, len(ranges), settings, tuple(c.n - c.n_cut for c in classes))
+    cut = _Cut(tables.spill, len(tables.ranges), settings, tuple(c.n - c.n_cut for c in classes))
     blob = b"".join(session.run(cut, list(range(len(classes)))))
     ids = sorted(blob[i : i + 16] for i in range(0, len(blob), 16))
     return pa.array(ids, ID)

@@ -14,12 +14,12 @@ from cvdata.decide.rules import Rules
 from cvdata.duplicates.keep import with_derived
 from cvdata.errors import ConfigError
 from cvdata.reading import IdRange, positions
+from cvdata.runs.decide_cut import Cut
 from cvdata.runs.decide_spill import Spill
-from cvdata.workspace import Workspace
 
 FINDING_TABLES = ("issues", "outliers", "label_issues")
 IMAGES, FOUND = "images", "found"
-_RECORDS = ("image_id", "revision", "error", "label", "split", "boxes", "key", "uri")
+RECORDS_ASKED = ("image_id", "revision", "error", "label", "split", "boxes", "key", "uri")
 
 
 @dataclass(frozen=True)
@@ -40,7 +40,7 @@ class JudgeRange:
     """
 
     spill: Spill
-    seq: int
+    cut: Cut
     rules: Rules
     lists: tuple[NameList, NameList]
     tables: tuple[str, ...]
@@ -49,10 +49,9 @@ class JudgeRange:
     def __call__(self, item: tuple[int, IdRange]) -> Judged:
         """Judge the images of one numbered range."""
         number, id_range = item
-        workspace = Workspace(self.spill.store.url, store=self.spill.store).pin(self.seq)
-        images = self._images(workspace, id_range)
+        images = self._images(id_range)
         tables = {
-            name: _live(workspace.read(name, id_range=id_range), images)
+            name: _live(self.cut.read(name, id_range=id_range), images)
             for name in FINDING_TABLES
             if name in self.tables
         }
@@ -75,13 +74,13 @@ class JudgeRange:
         n_unscanned = pc.sum(pc.invert(images["is_scanned"])).as_py() or 0
         return Judged(len(images), n_unscanned, frozenset(kept_lines), frozenset(dropped_lines))
 
-    def _images(self, workspace: Workspace, id_range: IdRange) -> pa.Table:
+    def _images(self, id_range: IdRange) -> pa.Table:
         """Records with the facts, the split they were assigned, and what their boxes show."""
-        rows = workspace.read("records", list(_RECORDS), id_range=id_range)
+        rows = self.cut.read("records", list(RECORDS_ASKED), id_range=id_range)
         rows = rows.append_column("is_scanned", pa.array(np.zeros(len(rows), bool)))
         if "measures" in self.tables:
             asked = ["image_id", "revision", "error", *self.facts]
-            facts = workspace.read("measures", asked, id_range=id_range)
+            facts = self.cut.read("measures", asked, id_range=id_range)
             at = positions(rows, facts)
             taken = facts.take(pa.array(at, mask=at < 0))
             rows = _set(rows, "error", pc.coalesce(taken["error"], rows["error"]))
@@ -89,7 +88,7 @@ class JudgeRange:
             for name in self.facts:
                 rows = _set(rows, name, taken[name])
         if "splits" in self.tables:
-            assigned = workspace.read("splits", id_range=id_range)
+            assigned = self.cut.read("splits", id_range=id_range)
             at = positions(rows, assigned)
             split = assigned["split"].take(pa.array(at, mask=at < 0))
             rows = _set(rows, "split", pc.coalesce(split, rows["split"]))

@@ -13,13 +13,14 @@ from cvdata.decide.links import Links, Verdicts, resolve
 from cvdata.decide.rules import Rules
 from cvdata.duplicates.keep import KeepPolicy
 from cvdata.parts import open_part
-from cvdata.reading import IdRange
+from cvdata.runs.decide_cut import Cut
 from cvdata.runs.decide_judge import FOUND, IMAGES
 from cvdata.runs.decide_spill import Spill
 from cvdata.schema import ID
 from cvdata.workspace import Workspace
 
 LINKED, WEIGHTS = "linked", "weights"
+GROUPS_ASKED = ("image_id", "group_id", "is_keeper", "method")
 I64 = npt.NDArray[np.int64]
 
 
@@ -51,16 +52,15 @@ def keep_policy(workspace: Workspace) -> KeepPolicy:
     return KeepPolicy(tuple(settings["keep"])) if "keep" in settings else KeepPolicy()
 
 
-def link(
-    workspace: Workspace, spill: Spill, ranges: list[IdRange], rules: Rules, used: tuple[str, ...]
-) -> Linked | None:
+def link(workspace: Workspace, cut: Cut, rules: Rules, used: tuple[str, ...]) -> Linked | None:
     """Resolve leaks and copies; what they come to goes to the spill, range by range."""
-    groups = _groups(workspace, ranges, rules, used)
+    spill = cut.spill
+    groups = _groups(cut, rules, used)
     leaks = _leaks(workspace, rules, used)
     ids = pc.unique(pa.chunked_array([*_chunks(groups, "image_id"), *_ends(leaks)], ID))
     if not len(ids):
         return None
-    rows, numbers, dropped = _linked_rows(spill, len(ranges), ids)
+    rows, numbers, dropped = _linked_rows(spill, len(cut.ranges), ids)
     ids = rows["image_id"].combine_chunks()
     policy = keep_policy(workspace)
     known = [c for c in policy.columns if c.lstrip("-") in rows.column_names]
@@ -93,17 +93,14 @@ def _ends(leaks: pa.Table) -> list[pa.Array]:
     return [*leaks["id_a"].chunks, *leaks["id_b"].chunks]
 
 
-def _groups(
-    workspace: Workspace, ranges: list[IdRange], rules: Rules, used: tuple[str, ...]
-) -> pa.Table:
+def _groups(cut: Cut, rules: Rules, used: tuple[str, ...]) -> pa.Table:
     """image_id, group_id, is_keeper of the chosen method."""
-    columns = ["image_id", "group_id", "is_keeper", "method"]
     empty = pa.schema([("image_id", ID), ("group_id", ID), ("is_keeper", pa.bool_())])
     if "duplicates" not in used or rules.duplicates.action == "ignore":
         return empty.empty_table()
     found = [empty.empty_table()]
-    for id_range in ranges:
-        rows = workspace.read("duplicates", columns, id_range=id_range)
+    for id_range in cut.ranges:
+        rows = cut.read("duplicates", list(GROUPS_ASKED), id_range=id_range)
         mine = rows.filter(pc.equal(rows["method"], rules.duplicates.method))
         found.append(mine.select(empty.names).cast(empty))
     return pa.concat_tables(found)

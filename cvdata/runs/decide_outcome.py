@@ -36,4 +36,5 @@ class Decision:
     restored: Mapping[str, int]
     n_unscanned: int
     inputs: Inputs
+    merged: pa.Table | None = None
     synthetic: pa.Table | None = None

@@ -4,21 +4,15 @@ import json
 from collections.abc import Mapping
 from typing import Any
 
-import numpy as np
-import pyarrow as pa
-import pyarrow.compute as pc
-
 from cvdata.commits import TableState
-from cvdata.duplicates.merge import merged_records
 from cvdata.runs.decide_outcome import DecideOptions, Decision
 from cvdata.runs.decide_write import SPECS, figures_of
 from cvdata.schema import BUDGET, MERGED
-from cvdata.workspace import Change, Workspace
+from cvdata.workspace import Change
 
 
 def publish(
     change: Change,
-    workspace: Workspace,
     decision: Decision,
     options: DecideOptions,
     meta: Mapping[str, Any],
@@ -35,8 +29,8 @@ def publish(
         change.replace("budget", [], BUDGET, meta=meta)
     elif "budget" in held:
         change.drop("budget")
-    if options.rules.duplicates.action == "merge" and decision.linked is not None:
-        change.replace("merged", [_merged(workspace, decision, options)], MERGED, meta=meta)
+    if decision.merged is not None:
+        change.replace("merged", [decision.merged], MERGED, meta=meta)
     elif "merged" in held:
         change.drop("merged")
     for name in held:
@@ -79,38 +73,3 @@ def balance_json(decision: Decision, options: DecideOptions) -> dict[str, Any]:
         "weights": {label: round(w, 6) for label, w in sorted(balanced.weights.items())},
         "repeat_factors": {o: round(f, 6) for o, f in sorted(balanced.factors.items())},
     }
-
-
-def _merged(workspace: Workspace, decision: Decision, options: DecideOptions) -> pa.Table:
-    """MERGED of the keepers that took something over."""
-    linked = decision.linked
-    assert linked is not None  # noqa: S101  asked only where there are links
-    keeper = linked.verdicts.keeper
-    # a copy that drops for what it is has nothing to tell about the keeper
-    gives = linked.verdicts.is_copy & ~linked.links.is_dropped
-    takes = np.unique(keeper[gives])
-    members = np.union1d(np.flatnonzero(gives), takes)
-    ids = linked.rows["image_id"].combine_chunks()
-    wanted = ids.take(pa.array(members))
-    groups = pa.table(
-        {
-            "image_id": wanted,
-            "group_id": ids.take(pa.array(keeper[members])),
-            "is_keeper": pa.array(keeper[members] == members),
-            "method": pa.array([options.rules.duplicates.method] * len(members), pa.string()),
-        }
-    )
-    records = _of(workspace, "records", wanted, ["image_id", "revision", "label", "boxes"])
-    sizes = _of(workspace, "measures", wanted, ["image_id", "width", "height"])
-    united = merged_records(records, groups, sizes)
-    kept = pc.is_in(united["image_id"], value_set=ids.take(pa.array(takes)))
-    return united.filter(kept).select(MERGED.names).cast(MERGED)
-
-
-def _of(workspace: Workspace, name: str, ids: pa.Array, columns: list[str]) -> pa.Table:
-    """The rows of these images."""
-    found = []
-    for id_range in workspace.ranges():
-        rows = workspace.read(name, columns, id_range=id_range)
-        found.append(rows.filter(pc.is_in(rows["image_id"], value_set=ids)))
-    return pa.concat_tables(found)

@@ -9,29 +9,22 @@ from cvdata.balance import Balance
 from cvdata.balance.smote import smote
 from cvdata.errors import ConfigError
 from cvdata.reading import IdRange, positions
-from cvdata.runs.decide_balance import Balanced
+from cvdata.runs.decide_balance import VECTORS_ASKED, Balanced
+from cvdata.runs.decide_cut import Cut
 from cvdata.runs.decide_merge import MERGED
-from cvdata.runs.decide_spill import Spill
 from cvdata.vectors import matrix
-from cvdata.workspace import Workspace
 
 SMOTE_ROWS = 500_000
 """Most embeddings that SMOTE takes: it holds them, and neighbours of each, in memory."""
 
 
-def synthetic_rows(
-    workspace: Workspace,
-    spill: Spill,
-    ranges: list[IdRange],
-    balanced: Balanced,
-    settings: Balance,
-) -> pa.Table:
+def synthetic_rows(tables: Cut, balanced: Balanced, settings: Balance) -> pa.Table:
     """label, embedding: new vectors until each class is as large as the largest."""
     blocks: list[npt.NDArray[np.float32]] = []
     labels: list[str] = []
-    for number, id_range in enumerate(ranges):
-        rows = _kept(spill.rows(MERGED, number), balanced)
-        vectors, names = _vectors(workspace, rows, id_range, settings.embeddings)
+    for number, id_range in enumerate(tables.ranges):
+        rows = _kept(tables.spill.rows(MERGED, number), balanced)
+        vectors, names = _vectors(tables, rows, id_range, settings.embeddings)
         blocks += [vectors] if len(vectors) else []
         labels += names
         if len(labels) > SMOTE_ROWS:
@@ -59,10 +52,9 @@ def _kept(rows: pa.Table, balanced: Balanced) -> pa.Table:
 
 
 def _vectors(
-    workspace: Workspace, rows: pa.Table, id_range: IdRange, model: str
+    tables: Cut, rows: pa.Table, id_range: IdRange, model: str
 ) -> tuple[npt.NDArray[np.float32], list[str]]:
-    columns = ["image_id", "revision", "embedding"]
-    found = workspace.read(f"embeddings/{model}", columns, id_range=id_range)
+    found = tables.read(f"embeddings/{model}", list(VECTORS_ASKED), id_range=id_range)
     at = positions(rows, found)
     taken = found["embedding"].take(pa.array(at, mask=at < 0))
     valid = pc.is_valid(taken)

@@ -1,7 +1,7 @@
 """What a decision keeps between its passes: Arrow files below `_tmp/`, one a range of ids."""
 
 import secrets
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 
@@ -24,6 +24,28 @@ class Spill:
         with pa.ipc.new_file(sink, table.schema) as writer:
             writer.write_table(table)
         self.store.put(self._path(kind, number), sink.getvalue().to_pybytes())
+
+    def put_batches(self, kind: str, place: int, table: pa.Table, sizes: Sequence[int]) -> None:
+        """Write rows in order as one file with a batch for each of `sizes`."""
+        whole = table.combine_chunks()
+        nothing = pa.RecordBatch.from_pylist([], whole.schema)
+        sink = pa.BufferOutputStream()
+        options = pa.ipc.IpcWriteOptions(compression="lz4")
+        start = 0
+        with pa.ipc.new_file(sink, whole.schema, options=options) as writer:
+            for size in sizes:
+                writer.write_batch(next(iter(whole.slice(start, size).to_batches()), nothing))
+                start += size
+        self.store.put(self._path(kind, place), sink.getvalue().to_pybytes())
+
+    def batch(self, kind: str, place: int, number: int) -> pa.RecordBatch:
+        """One batch of a file of `put_batches`; of the others little or nothing is read."""
+        path = self._path(kind, place)
+        if self.store.is_local:
+            with pa.memory_map(self.store.path(path)) as file:
+                return pa.ipc.open_file(file).get_batch(number)
+        with self.store.fs.open(self.store.path(path), "rb") as file:
+            return pa.ipc.open_file(file).get_batch(number)
 
     def get(self, kind: str, number: int) -> pa.Table | None:
         """The rows of one kind of one range; None where none were written."""

@@ -1,14 +1,16 @@
-"""decide on a million rows: seconds of one core, and memory at the peak.
+"""decide on millions of rows: seconds of one core, and memory at the peak.
 
-    python -m tests.benchmarks.bench_decide [IMAGES]
+    python -m tests.benchmarks.bench_decide [IMAGES …]
 
 Tables are made up: 100 classes of uneven size, 30 % of the images in groups of three copies, half
-with an issue row. An SQL rule, floors, both ways of balancing and weights are on. The bound beside
-it: reading the same columns once and writing a table of the same rows.
+with an issue row. An SQL rule, floors, both ways of balancing and weights are on. decide runs in a
+process of its own, on a loop. The bound beside it: reading each part once and writing a table of
+the same rows. With several sizes it shows how both grow.
 """
 
 import json
-import resource
+import os
+import subprocess
 import sys
 import tempfile
 import time
@@ -19,8 +21,8 @@ import numpy as np
 import pyarrow as pa
 
 from cvdata import Workspace, schema
+from cvdata.parts import open_part
 from cvdata.runs.eda import origin
-from tests.jobs.flows import cvdata
 
 RULES = """
 issues: {blurry: drop, dark: drop}
@@ -117,39 +119,56 @@ def copies(key: dict[str, object], n: int) -> tuple[pa.Table, pa.Table]:
 
 
 def bound(workspace: Workspace) -> float:
-    """CPU seconds to read what is judged, range by range, and to write as many rows."""
+    """CPU seconds to read each part of what is judged once, and to write as many rows."""
     start = time.process_time()
     with workspace.change("bound", {}) as change:
         change.cancel()
-        kept = []
-        for id_range in workspace.ranges():
-            for name in ("records", "measures", "issues", "duplicates"):
-                workspace.read(name, id_range=id_range)
-            keys = workspace.read("records", ["image_id", "revision"], id_range=id_range)
-            blank = {"keep": pa.array([True] * len(keys)), "weight": pa.array([1.0] * len(keys))}
-            rows = {c: keys[c] for c in keys.column_names} | blank
-            kept.append(filled(rows | {"reasons": pa.array([[]] * len(keys))}, schema.SELECTION, 0))
-        change.replace("bound", kept, schema.SELECTION)
+        change.replace("bound", _blank(workspace), schema.SELECTION)
     return time.process_time() - start
 
 
-def main() -> None:
-    n = int(sys.argv[1]) if len(sys.argv) > 1 else 1_000_000
-    with tempfile.TemporaryDirectory() as folder:
-        workspace = make(Path(folder) / "w", n)
-        least = bound(workspace)
+def _blank(workspace: Workspace) -> Iterator[pa.Table]:
+    for name, state in workspace.head.tables.items():
+        for part in state.parts:
+            with open_part(workspace.store, part.path) as file:
+                rows = file.read()
+            if name == "records":
+                n = len(rows)
+                blank = {"keep": pa.array([True] * n), "weight": pa.array([1.0] * n)}
+                keys = {c: rows[c] for c in ("image_id", "revision")}
+                yield filled(keys | blank | {"reasons": pa.array([[]] * n)}, schema.SELECTION, n)
+
+
+def measured(n: int) -> None:
+    """One size: make it, take the bound, decide."""
+    with tempfile.TemporaryDirectory(prefix="bench-decide-") as folder:
+        where = Path(folder) / "w"
+        least = bound(make(where, n))
         (Path(folder) / "rules.yaml").write_text(RULES)
-        start = time.process_time()
-        flags = ("--workspace", Path(folder) / "w", "--config", Path(folder) / "rules.yaml")
-        if cvdata("decide", *flags) != 0:
-            raise SystemExit("decide failed")
-        seconds = time.process_time() - start
-    peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1e6
+        words = ("--workspace", where, "--config", Path(folder) / "rules.yaml")
+        argv = [
+            sys.executable,
+            "-m",
+            "cvdata.cli",
+            "decide",
+            *map(str, words),
+            "--engine",
+            "serial",
+        ]
+        started = time.perf_counter()
+        child = subprocess.Popen(argv, stdout=subprocess.DEVNULL)
+        _, code, used = os.wait4(child.pid, 0)
+        seconds, cpu = time.perf_counter() - started, used.ru_utime + used.ru_stime
+    if code:
+        raise SystemExit("decide failed")
     print(
-        f"{n:,} images: {seconds:.1f} s of CPU, {seconds / least:.1f} x reading and writing alone"
+        f"{n:>12,} images: {cpu:6.1f} s of CPU ({cpu / n * 1e6:.1f} µs an image), "
+        f"{seconds:6.1f} s, {cpu / least:.1f} x reading and writing alone, "
+        f"peak memory {used.ru_maxrss / 1e6:.2f} GB",
+        flush=True,
     )
-    print(f"peak memory {peak:.2f} GB, making the tables included")
 
 
 if __name__ == "__main__":
-    main()
+    for size in sys.argv[1:] or ["1000000"]:
+        measured(int(size))
