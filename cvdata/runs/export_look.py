@@ -111,7 +111,8 @@ def _fitting(
         wrong["have mixed labels"] = pc.is_valid(out["labels"])
     if places.needs_own_file:
         inside = pc.or_(pc.is_valid(out["offset"]), pc.starts_with(out["uri"], "parquet:"))
-        wrong["lie inside a shard or a Parquet file"] = inside
+        masks = pc.starts_with(pc.fill_null(out["mask_uri"], ""), "at:")
+        wrong["lie inside a shard or a Parquet file"] = pc.or_(inside, masks)
     if places.needs_class and not options.unlabeled:
         nameless = [
             any(box["label"] is None for box in boxes or ()) for boxes in out["boxes"].to_pylist()

@@ -12,7 +12,7 @@ from cvdata.sources.ahead import Fetched, ReadAhead, attempt
 from cvdata.sources.read_local import OpenFile
 from cvdata.sources.read_parquet import ParquetReader
 from cvdata.sources.read_remote import RemoteReader
-from cvdata.sources.uris import SCHEMES, ParquetRow, scheme_of
+from cvdata.sources.uris import SCHEMES, Inside, ParquetRow, scheme_of
 
 MAX_BYTES = 256 * 1024 * 1024
 BYTES_AHEAD = 64 * 1024 * 1024
@@ -90,6 +90,7 @@ class Fetcher:
         """The bytes of one row; raises `ImageError`, `StorageError`."""
         if want.error is not None:
             raise ImageError(ErrorCode(want.error), want.error_detail or "")
+        want = _unfolded(want)
         parquet = ParquetRow.parse(want.uri)
         scheme = scheme_of(want.uri if parquet is None else parquet.file)
         if scheme not in self.schemes:
@@ -151,8 +152,11 @@ class Fetcher:
             self._shard = OpenFile.open(uri)
         return self._shard
 
+    def close(self) -> None:
+        """Close the shard or Parquet file that is held open after `read`."""
+        self._close()
+
     def _close(self) -> None:
-        """Close the shard or Parquet file that is held open."""
         if self._shard is not None:
             self._shard.close()
         if self._parquet is not None:
@@ -160,8 +164,18 @@ class Fetcher:
         self._shard = self._parquet = None
 
 
+def _unfolded(want: Want) -> Want:
+    """The same with the offset and length that its uri may hold."""
+    inside = Inside.parse(want.uri)
+    if inside is None:
+        return want
+    return want._replace(uri=inside.uri, offset=inside.offset, length=inside.length)
+
+
 def _is_read_here(uri: str) -> bool:
     """Whether a row is read in the caller's thread: local files, and rows of Parquet files."""
+    if (inside := Inside.parse(uri)) is not None:
+        uri = inside.uri
     return ParquetRow.parse(uri) is not None or scheme_of(uri) == "file"
 
 

@@ -1,6 +1,7 @@
 """Parquet files with a row per image: its bytes in a column, or its path."""
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from itertools import chain
 from typing import Annotated, Any
 
@@ -26,10 +27,12 @@ from cvdata.sources.ordering import sort_tables
 from cvdata.sources.parquet_file import BadParquet, class_names, decoding, open_parquet
 from cvdata.sources.record import Record, denied, tables_of, unique
 from cvdata.sources.references import References
-from cvdata.sources.uris import ParquetRow
+from cvdata.sources.uris import Inside, ParquetRow
 
 BYTES_COLUMNS = ("bytes", "image", "image_bytes", "img", "jpg", "jpeg", "png", "content", "data")
 _BATCH_ROWS = 4096
+_MASK_ROWS = 64
+"""Rows read at once where masks stand in them: their bytes are looked at."""
 
 
 @dataclass(frozen=True, config=ConfigDict(extra="forbid", arbitrary_types_allowed=True))
@@ -105,13 +108,19 @@ class Parquet(ManifestOptions):
             return
         file, row = display(entry.path), -1
         try:
-            column, columns = self._open_columns(entry)
+            column, columns, masks = self._open_columns(entry)
             uri = ParquetRow(self.place.uri(entry.path), column).uri
+            inside = ParquetRow(self.place.uri(entry.path), masks or "").uri
+            told = replace(columns, mask=None) if masks else columns
+            rows = _MASK_ROWS if masks else _BATCH_ROWS
             names = [columns.label, columns.split, columns.id, columns.boxes, columns.mask]
             wanted = [name for name in (*names, *columns.extra) if name is not None]
-            for row, values in self._rows(entry, list(dict.fromkeys(wanted))):
+            for row, values in self._rows(entry, list(dict.fromkeys(wanted)), rows):
                 notes: list[str] = []
-                yield self._byte_row(entry, uri, (row, columns, values), notes)
+                record = self._byte_row(entry, uri, (row, told, values), notes)
+                if masks and _holds_bytes(values[str(columns.mask)]):
+                    record.mask_uri = Inside(inside, row).text
+                yield record
                 for note in notes:
                     self.problems.add(file, row + 1, note)
         except (BadParquet, ConfigError) as error:
@@ -125,7 +134,8 @@ class Parquet(ManifestOptions):
         uri = ParquetRow(self.place.uri(entry.path), "").uri
         return Record(entry.path, uri, entry.revision)
 
-    def _open_columns(self, entry: Entry) -> tuple[str, Columns]:
+    def _open_columns(self, entry: Entry) -> tuple[str, Columns, str | None]:
+        """The path of the bytes, the columns, and the path of masks where these are bytes too."""
         with self._open(entry) as raw:
             schema = open_parquet(raw, entry.size_bytes).schema_arrow
         asked = (self.bytes,) if self.bytes is not None else BYTES_COLUMNS
@@ -133,7 +143,8 @@ class Parquet(ManifestOptions):
         column = next((path for path in paths if path is not None), None)
         if column is None:
             raise BadParquet(f"no column of image bytes among {', '.join(schema.names)}")
-        return column, self.columns(schema.names, "")
+        columns = self.columns(schema.names, "")
+        return column, columns, bytes_path(schema, columns.mask) if columns.mask else None
 
     def _byte_row(
         self,
@@ -164,14 +175,16 @@ class Parquet(ManifestOptions):
         except OSError as error:
             raise StorageError(f"reading {display(entry.path)} failed: {error}") from error
 
-    def _rows(self, entry: Entry, columns: list[str]) -> Iterator[tuple[int, dict[str, Any]]]:
+    def _rows(
+        self, entry: Entry, columns: list[str], batch_rows: int = _BATCH_ROWS
+    ) -> Iterator[tuple[int, dict[str, Any]]]:
         """Row numbers and values of these columns; class numbers become their names."""
         with self._open(entry) as raw:
             file = open_parquet(raw, entry.size_bytes)
             names = class_names(file.schema_arrow.metadata, self.label or "label")
             label = self.label or "label"
             row = 0
-            for batch in _batches(file, columns):
+            for batch in _batches(file, columns, batch_rows):
                 values = batch.to_pylist() if columns else [{}] * batch.num_rows
                 for value in values:
                     number = value.get(label)
@@ -181,9 +194,9 @@ class Parquet(ManifestOptions):
                     row += 1
 
 
-def _batches(file: pq.ParquetFile, columns: list[str]) -> Iterator[pa.RecordBatch]:
+def _batches(file: pq.ParquetFile, columns: list[str], batch_rows: int) -> Iterator[pa.RecordBatch]:
     try:
-        yield from file.iter_batches(batch_size=_BATCH_ROWS, columns=columns, use_threads=False)
+        yield from file.iter_batches(batch_size=batch_rows, columns=columns, use_threads=False)
     except (pa.ArrowException, OSError) as error:
         raise decoding(error) from error
 
@@ -201,6 +214,11 @@ def bytes_path(schema: pa.Schema, name: str) -> str | None:
         if inner >= 0 and _is_binary(dtype.field(inner).type):
             return f"{name}.bytes"
     return None
+
+
+def _holds_bytes(value: Any) -> bool:
+    """Whether a binary value, or a struct with `bytes`, is there."""
+    return (value.get("bytes") if isinstance(value, dict) else value) is not None
 
 
 def is_parquet_name(name: bytes) -> bool:

@@ -23,6 +23,7 @@ SCHEMES = frozenset({"file", "s3", "s3a", "gs", "gcs", "abfs", "abfss", "az", "m
 _SCHEME = re.compile(r"^([A-Za-z][A-Za-z0-9+.-]*)://")
 _ESCAPE = re.compile(rb"%([0-9A-Fa-f]{2})")
 _PARQUET = "parquet:"
+_AT = re.compile(r"at:([0-9]+)(?:\+([0-9]+))?:")
 
 
 def scheme_of(url: str) -> str:
@@ -78,6 +79,33 @@ class ParquetRow:
             return None
         file, _, column = uri.removeprefix(_PARQUET).rpartition("#")
         return ParquetRow(file, urllib.parse.unquote(column))
+
+
+@dataclass(frozen=True)
+class Inside:
+    """Where bytes lie that have no `offset` of their own, as those of masks.
+
+    `uri` is that of the file or Parquet column; `offset` and `length` as records have them.
+    """
+
+    uri: str
+    offset: int
+    length: int | None = None
+
+    @property
+    def text(self) -> str:
+        """The uri that `parse` reads."""
+        length = "" if self.length is None else f"+{self.length}"
+        return f"at:{self.offset}{length}:{self.uri}"
+
+    @staticmethod
+    def parse(uri: str) -> "Inside | None":
+        """The reference in `uri`, or None where it is that of a whole file."""
+        found = _AT.match(uri) if uri.startswith("at:") else None
+        if found is None:
+            return None
+        length = None if found[2] is None else int(found[2])
+        return Inside(uri[found.end() :], int(found[1]), length)
 
 
 def check_scheme(url: str, schemes: frozenset[str] = SCHEMES) -> None:

@@ -20,6 +20,7 @@ from cvdata.sources.place import Place
 from cvdata.sources.record import Record, denied, tables_of, unique
 from cvdata.sources.tar_index import BrokenTar, Member, members
 from cvdata.sources.threads import ordered_map
+from cvdata.sources.uris import Inside
 
 COMPRESSED = (b".tar.gz", b".tgz", b".tar.bz2", b".tar.xz", b".tar.zst")
 _MAGICS = {b"\x1f\x8b": "gzip", b"BZh": "bzip2", b"\xfd7zXZ": "xz", b"\x28\xb5\x2f\xfd": "zstd"}
@@ -34,7 +35,7 @@ class WebDataset:
 
     Of the siblings of an image `.json` (object) gives label, boxes and split where it has them,
     and goes into extra as `.txt` does; without a label there, `.cls` is it. A
-    `.mask.png` is no image of its own.
+    `.mask.png` is the mask, and no image of its own.
     """
 
     place: Place
@@ -75,8 +76,12 @@ class WebDataset:
 
 def is_sample_image(member: bytes) -> bool:
     """Whether a member is an image by its name, and not the `.mask.png` of one."""
+    return is_image_name(member) and not _is_mask(member)
+
+
+def _is_mask(member: bytes) -> bool:
     kind = member[len(_basename(member)) :].lower()
-    return is_image_name(member) and not kind.startswith(b".mask.")
+    return kind.startswith(b".mask.") and is_image_name(member)
 
 
 def is_shard_name(name: bytes) -> bool:
@@ -180,7 +185,9 @@ class _Shard:
         cls: str | None = None
         for member in group:
             kind = extension(member.name)
-            if member.denied is None and kind in (b"cls", b"txt", b"json"):
+            if member.denied is None and _is_mask(member.name):
+                facts["mask_uri"] = Inside(self.uri, member.offset, member.length).text
+            elif member.denied is None and kind in (b"cls", b"txt", b"json"):
                 text = self._text(member)
                 if text is None:
                     continue

@@ -3,6 +3,7 @@
 import hashlib
 from collections import Counter, deque
 from collections.abc import Iterator
+from contextlib import closing
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -85,17 +86,20 @@ class Export:
         self, rows: pa.Table, known: list[Row], apart: list[bool], done: Exported
     ) -> Iterator[Outgoing]:
         fetched = self._fetched(rows)
-        for i, found in self._rendered(known, fetched):
-            row = known[i]
-            try:
-                if isinstance(found, ImageError):
-                    raise found
-                image = self._outgoing(row, apart[i], found, done)
-            except ImageError as error:
-                done.errors.append((row["uri"], str(error.code), error.detail))
-                continue
-            self._count(image, done)
-            yield image
+        with closing(Fetcher(max_bytes=self.limits.max_bytes)) as masks:
+            for i, found in self._rendered(known, fetched):
+                row = known[i]
+                try:
+                    if isinstance(found, ImageError):
+                        raise found
+                    image = self._outgoing(row, apart[i], found, done)
+                    if image.record["mask_uri"] is not None:
+                        self._add_mask(image, found, masks, done)
+                except ImageError as error:
+                    done.errors.append((row["uri"], str(error.code), error.detail))
+                    continue
+                self._count(image, done)
+                yield image
 
     def _fetched(self, rows: pa.Table) -> Iterator[bytes | ImageError]:
         if not self.sink.places.needs_bytes:
@@ -211,22 +215,23 @@ class Export:
                 {**box, "label": self.unlabeled if box["label"] is None else box["label"]}
                 for box in image.boxes
             ]
-        if (uri := image.record["mask_uri"]) is None:
-            return
-        if not places.masks:
-            done.left_out["masks"] += 1
-        elif places.needs_bytes:
-            image.mask = self._mask(uri, found)
 
-    def _mask(self, uri: str, found: "Found") -> tuple[bytes, str]:
+    def _add_mask(self, image: Outgoing, found: "Found", masks: Fetcher, done: Exported) -> None:
+        if not self.sink.places.masks:
+            done.left_out["masks"] += 1
+        elif self.sink.places.needs_bytes:
+            image.mask = self._mask(image.record["mask_uri"], found, masks)
+
+    def _mask(self, uri: str, found: "Found", masks: Fetcher) -> tuple[bytes, str]:
         """The mask's file; resized where the image was."""
         try:
-            data = Fetcher(max_bytes=self.limits.max_bytes).read(Want(uri, None, None, ""))
+            data = masks.read(Want(uri, None, None, ""))
         except ImageError as error:
             raise ImageError(error.code, f"its mask: {error.detail}") from error
         rendered = found.rendered
         if rendered is None or rendered.before == rendered.after:
-            return data, (extension_of(uri.encode()) or "png").lower()
+            kind = extension_of(uri.encode()) or _KINDS.get(sniff(data) or "", "png")
+            return data, kind.lower()
         width, height = rendered.after
         with shared_sandbox(MaskRenderer(self.limits), limits=self.confinement) as box:
             (result,) = box.map([(data, f"{width}x{height}")])
