@@ -14,7 +14,7 @@ import psutil
 from tests.conftest import ROOT
 
 IS_FULL = os.environ.get("CVDATA_CHAOS") == "full"
-PATIENCE = 300.0
+PATIENCE = 1800.0 if IS_FULL else 300.0
 """Seconds until a killed run's processes must be gone; much, for machines that do other work."""
 
 AS_NICE = {"RAY_worker_niceness": "0"}

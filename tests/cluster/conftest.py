@@ -31,6 +31,8 @@ class Head:
     url: str
     pids: frozenset[int]
     environment: dict[str, str]
+    folder: Path
+    """Where it writes its logs."""
 
 
 def _free_port() -> int:
@@ -74,7 +76,7 @@ def ray_head(
     subprocess.run(ray + start, env=on_nodes, check=True, capture_output=True, timeout=120)
     _wait_for(url)
     mine = [p for p in psutil.process_iter() if p.pid not in before and _is_of(p, str(temp))]
-    yield Head(url, frozenset(p.pid for p in mine), environment)
+    yield Head(url, frozenset(p.pid for p in mine), environment, temp)
     for process in psutil.process_iter():
         if process.pid not in before and _is_of(process, str(temp)):
             for child in [*process.children(recursive=True), process]:

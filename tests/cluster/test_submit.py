@@ -20,6 +20,7 @@ from cvdata.workspace import Workspace
 from tests.cluster.conftest import Head
 from tests.conftest import ROOT
 from tests.objectstore.buckets import facts, make_photos, upload
+from tests.objectstore.conftest import CREDENTIALS
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(900)]
 
@@ -130,6 +131,14 @@ def test_rays_own_submission_is_the_same(ray_head: Head, bucket: str, tmp_path: 
     )
     _locally(photos, tmp_path / "w", *QUICK)
     assert facts(f"{bucket}/out") == facts(str(tmp_path / "w")), done.stdout[-3000:]
+
+
+def test_credentials_are_in_no_log_of_the_cluster(ray_head: Head) -> None:
+    """After the jobs above, which had them from the node's environment."""
+    logs = [path for path in ray_head.folder.rglob("*") if path.is_file() and "logs" in path.parts]
+    assert any("job-driver" in path.name for path in logs), "jobs ran"
+    secret = CREDENTIALS["AWS_SECRET_ACCESS_KEY"].encode()
+    assert [path.name for path in logs if secret in path.read_bytes()] == []
 
 
 def test_an_unknown_job_is_refused_before_anything_is_sent(ray_head: Head) -> None:
