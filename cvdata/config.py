@@ -3,6 +3,7 @@
 import argparse
 import difflib
 from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
 
@@ -55,6 +56,14 @@ class Gates(Frozen):
         return bool(self.model_dump(exclude_defaults=True, exclude={"drift_limits"}))
 
 
+@dataclass(frozen=True)
+class Prices:
+    """Of an hour of a CPU and of a GPU, in any currency."""
+
+    cpu_hour: float = 0.0
+    gpu_hour: float = 0.0
+
+
 class JobConfig(Frozen):
     """What every job is told."""
 
@@ -77,6 +86,12 @@ class JobConfig(Frozen):
     """The workspace's path is a folder that every node of the cluster mounts."""
     single_writer: bool = False
     """Allow a store without create-if-absent; only one run may write then."""
+    price_per_cpu_hour: float = Field(0.0, ge=0)
+    """In any currency: `--dry-run` then says what the run costs."""
+    price_per_gpu_hour: float = Field(0.0, ge=0)
+    """The same of a GPU."""
+    ignore_capacity: bool = False
+    """Start even where memory, disk or workers look too few to end."""
     lock: Literal["warn", "require", "off"] = "warn"
     """Another run is at work on the workspace. warn: say so and run beside it, the tables stay
     right; require: do nothing, exit 9; off: do not look. A dead run holds no lock."""
@@ -92,6 +107,11 @@ class JobConfig(Frozen):
     """json: log one object a line; not given: CVDATA_LOG_FORMAT, else text."""
     verbose: bool = False
     """Log more."""
+
+    @property
+    def prices(self) -> Prices:
+        """For the plan that `--dry-run` prints."""
+        return Prices(self.price_per_cpu_hour, self.price_per_gpu_hour)
 
 
 class _Parser(argparse.ArgumentParser):

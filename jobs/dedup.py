@@ -70,7 +70,7 @@ def run(config: Config) -> Summary:
         options = resolved(workspace, config.dedup_request())
         if config.dry_run:
             change.cancel()
-            return Summary(plan_lines(sum(part.rows for part in change.records), options))
+            return Summary(plan_lines(workspace, options))
         others = open_others(session, workspace, config.against, options)
         settings = settings_of(change.base, options, {o.name: o.inputs for o in others})
         if config.fresh or not is_current(change.base, settings):

@@ -7,10 +7,11 @@ import pyarrow as pa
 from pydantic import Field
 from pydantic_settings import CliPositionalArg
 
-from cvdata.command import Summary, main
+from cvdata.command import Summary, engine_config, main
 from cvdata.config import JobConfig
 from cvdata.engine.progress import ProgressBar
-from cvdata.runs.ingest import cut, refuse_shrink
+from cvdata.engine.session import Session
+from cvdata.runs.ingest import cut, listed, refuse_shrink, scan_plan
 from cvdata.schema import RECORDS
 from cvdata.sources import open_source
 from cvdata.workspace import Workspace
@@ -51,22 +52,21 @@ def run(config: Config) -> Summary:
         options={**config.source_options, **given},
     )
     workspace = Workspace(config.workspace, single_writer=config.single_writer)
+    if config.dry_run:
+        with Session(engine_config(config)) as session:
+            found = listed(workspace, source.records())
+            return Summary(*scan_plan(workspace, session, found, config.prices))
     with workspace.change("ingest", config.model_dump(mode="json")) as change:
         held = change.base.tables.get("records")
         n_before = sum(p.rows for p in held.parts if p.tag == name) if held else 0
         with ProgressBar("ingest", 0) as bar:
+            rows = cut(_counted(source.records(), bar))
             state = change.replace(
-                "records",
-                cut(_counted(source.records(), bar)),
-                RECORDS,
-                keep=lambda part: part.tag != name,
-                tag=name,
+                "records", rows, RECORDS, keep=lambda part: part.tag != name, tag=name
             )
         n_now = sum(p.rows for p in state.parts if p.tag == name)
         if not config.allow_shrink:
             refuse_shrink(n_before, n_now, name)
-        if config.dry_run:
-            change.cancel()
     problems = [f"  {problem}" for problem in list(source.problems)[:20]]
     lines = [f"ingest: {n_now:,} images from {config.source} ({n_before:,} before)"]
     if len(source.problems):

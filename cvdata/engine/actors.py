@@ -8,6 +8,7 @@ import math
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
+from typing import Protocol
 
 import numpy as np
 import pyarrow as pa
@@ -109,8 +110,8 @@ def _run_on_ray(session: Session, halves: Halves, items: Sequence[Item]) -> Iter
 
     session.start()
     tune_ray_data()
-    n_actors = pool_size(halves.stage, _nodes())
-    device, cpus = halves.stage.device, halves.stage.resources.cpus
+    stage, device, cpus = halves.stage, halves.stage.device, halves.stage.resources.cpus
+    n_actors = pool_size(stage, session.nodes() or [])
     spare = ray.cluster_resources().get("CPU", 1.0) - n_actors * device.cpus
     n_tasks = session.config.workers or max(1, int(spare / cpus))
     dataset = ray.data.from_items(
@@ -162,14 +163,32 @@ class _Second:
         return pa.table({"result": pa.array([result], pa.binary())})
 
 
-def pool_size(stage: SplitStage, nodes: Sequence[dict[str, float]]) -> int:
+class Pool(Protocol):
+    """What the workers of the two halves need; `n_devices` 0: as many as the GPUs hold."""
+
+    @property
+    def resources(self) -> Resources:
+        """One worker of the first half."""
+        ...
+
+    @property
+    def device(self) -> Resources:
+        """One worker of the second half."""
+        ...
+
+    @property
+    def n_devices(self) -> int:
+        """Workers of the second half."""
+        ...
+
+
+def pool_size(stage: Pool, nodes: Sequence[dict[str, float]]) -> int:
     """Actors that these nodes hold beside one task of the first half; at most as many as asked.
 
     `nodes` are CPUs and GPUs, node by node. Raises `ConfigError` where not even one fits: a pool
     that waits for room beside the tasks that feed it would wait for ever.
     """
-    device, first = stage.device, stage.resources
-    asked = stage.n_devices
+    device, first, asked = stage.device, stage.resources, stage.n_devices
     if device.gpus and not asked:
         asked = sum(math.floor(node.get("GPU", 0.0) / device.gpus + 1e-9) for node in nodes)
     asked = max(asked, 1)
@@ -196,9 +215,3 @@ def _fits(n: int, device: Resources, first: Resources, nodes: Sequence[dict[str,
         else:
             return False
     return any(node.get("CPU", 0.0) >= first.cpus for node in left)
-
-
-def _nodes() -> list[dict[str, float]]:
-    import ray
-
-    return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]

@@ -67,6 +67,16 @@ class Session:
         """Whether work runs in this process, one item after the other."""
         return self.config.kind == "serial"
 
+    def nodes(self) -> list[dict[str, float]] | None:
+        """What the nodes of the Ray that is up, or is named, have; None where one would start."""
+        import ray
+
+        if not ray.is_initialized():
+            if not (self.config.address or os.environ.get("RAY_ADDRESS")):
+                return None
+            self.start()
+        return [dict(node["Resources"]) for node in ray.nodes() if node["Alive"]]
+
     def n_workers(self, resources: Resources) -> int:
         """How many workers of these needs run at once here."""
         if self.config.workers:
@@ -97,7 +107,7 @@ class Session:
 
         self.start()
         workers = self.n_workers(resources)
-        _refuse_impossible(resources, ray.cluster_resources())
+        refuse_impossible(resources, ray.cluster_resources())
         tune_ray_data()
         groups = [cloudpickle.dumps(items[a:b]) for a, b in guided(len(items), workers)]
         dataset = ray.data.from_items(
@@ -143,10 +153,7 @@ class Session:
                 log.info("Ray's dashboard: http://%s", url)
             refuse_private(self.config.private_folder, ray.nodes())
         else:
-            memory = psutil.virtual_memory().total
-            store = self.config.object_store_bytes or int(
-                min(memory * OBJECT_STORE_SHARE, OBJECT_STORE_CAP)
-            )
+            store = object_store_size(self.config.object_store_bytes)
             ray.init(
                 address="local",
                 num_cpus=max(2, os.cpu_count() or 1, self.config.workers),
@@ -221,6 +228,12 @@ def tune_ray_data() -> None:
     logging.getLogger("ray.data").setLevel(logging.ERROR)
 
 
+def object_store_size(asked: int) -> int:
+    """Bytes of the embedded Ray's object store."""
+    memory = psutil.virtual_memory().total
+    return asked or int(min(memory * OBJECT_STORE_SHARE, OBJECT_STORE_CAP))
+
+
 def refuse_private(folder: str, nodes: Sequence[Mapping[str, Any]]) -> None:
     """`ConfigError` where work would be written to a folder that other machines do not have."""
     machines = {node["NodeManagerAddress"] for node in nodes if node["Alive"]}
@@ -232,7 +245,7 @@ def refuse_private(folder: str, nodes: Sequence[Mapping[str, Any]]) -> None:
         )
 
 
-def _refuse_impossible(resources: Resources, cluster: dict[str, float]) -> None:
+def refuse_impossible(resources: Resources, cluster: dict[str, float]) -> None:
     """Say what is missing instead of waiting for ever."""
     for word, need in (("CPU", resources.cpus), ("GPU", resources.gpus)):
         if need > cluster.get(word, 0.0):

@@ -35,4 +35,6 @@ class DecodingConfig(JobConfig):
             Confinement(self.time_limit, self.memory_limit, self.isolate),
             self.max_error_rate,
             self.dry_run,
+            self.prices,
+            self.ignore_capacity,
         )

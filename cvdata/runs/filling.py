@@ -3,17 +3,27 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from cvdata.config import Prices
+from cvdata.engine.capacity import NO_CAPACITY, Needs, capacity
 from cvdata.engine.session import Session
 from cvdata.engine.verbs import map_chunks
 from cvdata.errors import TooManyErrors, WorkspaceError
 from cvdata.parts import PartSpec, error_counts, parts_digest
+from cvdata.runs.estimate import (
+    COMMITS_LOOKED_AT,
+    Cost,
+    Estimate,
+    Pending,
+    estimate,
+    measured_rate,
+    refuse_unable,
+)
 from cvdata.stages.base import Stage
 from cvdata.stages.isolation_process import Confinement
 from cvdata.tables import KeyedTable, Plan, check_complete, plan
 from cvdata.workspace import Change, Workspace
 
 SMALL_RUN_ROWS = 100
-WORKER_BYTES = 1e9
 
 
 @dataclass(frozen=True)
@@ -24,34 +34,23 @@ class FillOptions:
     confinement: Confinement = field(default_factory=Confinement)
     max_error_rate: float = 0.05
     is_dry_run: bool = False
-
-
-@dataclass(frozen=True)
-class Cost:
-    """What an image costs, for the plan that `--dry-run` prints."""
-
-    seconds: float
-    row_bytes: int
-    n_columns: int
-
-    def __add__(self, other: "Cost") -> "Cost":
-        return Cost(
-            self.seconds + other.seconds,
-            self.row_bytes + other.row_bytes,
-            self.n_columns + other.n_columns,
-        )
+    prices: Prices = field(default_factory=Prices)
+    ignores_capacity: bool = False
 
 
 @dataclass(frozen=True)
 class Filling:
     """Tables to bring up to date together, what feeds each choice of them, and what it costs.
 
-    `stage` gets the names of the tables that a group of rows lacks.
+    `stage` gets the names of the tables that a group of rows lacks. `needs` are those of its
+    workers, and `traveling_bytes` what passes between two kinds of them for each image.
     """
 
     tables: Sequence[tuple[PartSpec, Mapping[str, object]]]
     stage: Callable[[tuple[str, ...]], Stage]
     cost: Cost
+    needs: Needs = field(default_factory=Needs)
+    traveling_bytes: int = 0
 
 
 @dataclass(frozen=True)
@@ -60,6 +59,8 @@ class Work:
 
     plan: Plan
     cost: Cost
+    estimate: Estimate
+    prices: Prices = field(default_factory=Prices)
     images_per_second: float = 0.0
 
     @property
@@ -74,6 +75,7 @@ class Work:
             "n_read": self.n_rows,
             "pending_bytes": self.plan.pending_bytes,
             "images_per_second": round(self.images_per_second, 1),
+            "estimate": self.estimate.numbers(self.prices),
         }
 
     def lines(self) -> list[str]:
@@ -82,10 +84,9 @@ class Work:
             f"plan: {self.n_rows:,} of {self.plan.n_records:,} images pending, "
             f"{len(self.plan.chunks):,} chunks",
             f"  {self.plan.pending_bytes / 1e9:,.2f} GB to read, about "
-            f"{self.n_rows * self.cost.row_bytes / 1e9:,.3f} GB to write in "
+            f"{self.estimate.written_bytes / 1e9:,.3f} GB to write in "
             f"{self.cost.n_columns} columns",
-            f"  about {self.n_rows * self.cost.seconds / 60:,.1f} CPU minutes, at most "
-            f"{WORKER_BYTES / 1e9:.0f} GB of memory a worker",
+            *self.estimate.lines(self.prices),
         ]
 
 
@@ -96,8 +97,11 @@ def fill_tables(change: Change, session: Session, filling: Filling, options: Fil
         spec.table: change.keyed(spec, {**meta, "covers": covers}) for spec, meta in filling.tables
     }
     work = plan(change.store, change.records, list(tables.values()), options.chunk_rows)
+    expected = _expected(change, session, filling, work)
+    if work.n_rows and not options.ignores_capacity:
+        refuse_unable(change.store, expected, filling.needs)
     if options.is_dry_run:
-        return Work(work, filling.cost)
+        return Work(work, filling.cost, expected, options.prices)
     rate = 0.0
     for names, chunks in work.groups().items():
         rate = map_chunks(session, filling.stage(names), chunks, tables).rate
@@ -105,7 +109,18 @@ def fill_tables(change: Change, session: Session, filling: Filling, options: Fil
         check_complete(table, work.chunks, change.store)
         n_errors = sum(sum(p.errors.values()) for p in table.added)
         refuse_errors(n_errors, sum(p.rows for p in table.added), options.max_error_rate)
-    return Work(work, filling.cost, rate)
+    return Work(work, filling.cost, expected, options.prices, rate)
+
+
+def _expected(change: Change, session: Session, filling: Filling, work: Plan) -> Estimate:
+    """What the plan will take, at the rate of this workspace's earlier runs where it has any."""
+    kind = " + ".join(sorted({spec.kind for spec, _ in filling.tables}))
+    numbers = change.workspace.log.numbers()[-COMMITS_LOOKED_AT:] if work.n_rows else []
+    commits = [change.workspace.log.read(number) for number in numbers]
+    pending = Pending(work.n_rows, work.pending_bytes, filling.traveling_bytes)
+    has = capacity(session) if work.n_rows else NO_CAPACITY
+    rate = measured_rate(commits, kind, filling.cost)
+    return estimate(pending, filling.cost, rate, filling.needs, has)
 
 
 def refuse_errors(n_errors: int, n_rows: int, max_error_rate: float) -> None:

@@ -5,10 +5,12 @@ from dataclasses import dataclass, field
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cvdata.duplicates import candidates as find
 from cvdata.duplicates.candidates import Candidates, informative, packed_hashes
 from cvdata.duplicates.partition import Partitioning, TaskSize, partitioned
+from cvdata.engine.capacity import refuse_full_disk
 from cvdata.engine.session import Session
 from cvdata.engine.shuffle import shuffle
 from cvdata.engine.verbs import TableReader
@@ -21,6 +23,8 @@ from cvdata.workspace import Workspace
 
 LOCAL_BELOW = 20_000_000
 """Rows that this process compares faster than a shuffle writes them (docs/dedup.md)."""
+SAMPLE_ROWS, SENT_BYTES = 65_536, 9
+"""Images that the size of a shuffle is counted on, and bytes of what is sent of a hash."""
 
 
 @dataclass(frozen=True)
@@ -34,6 +38,10 @@ class HashSearch:
     size: TaskSize = field(default_factory=TaskSize)
     range_rows: int = 262_144
 
+    def is_local(self, n_images: int) -> bool:
+        """Whether so many are compared in this process."""
+        return self.how == "local" or (self.how == "auto" and n_images < LOCAL_BELOW)
+
     def __call__(
         self, session: Session, workspace: Workspace, hashes: pa.ChunkedArray, method: str
     ) -> Candidates:
@@ -41,8 +49,7 @@ class HashSearch:
 
         Raises `hamming.TooManyPairs`, and `ConfigError` where the hash is not of 64 bits.
         """
-        is_local = self.how == "local" or (self.how == "auto" and len(hashes) < LOCAL_BELOW)
-        if is_local:
+        if self.is_local(len(hashes)):
             local = find.perceptual if method == "perceptual" else find.dihedral
             return local(hashes, self.radius, self.max_pairs)
         if hashes.type.byte_width != 8:
@@ -60,6 +67,8 @@ class HashSearch:
         )
         head = workspace.head
         reader = TableReader(workspace.store.url, head.seq, {"measures": [self.column, "error"]})
+        sent = shuffle_bytes(workspace, self, len(hashes), method)
+        refuse_full_disk(workspace.store, sent, f"the shuffle of {self.column} ({method})")
         work = _Pairs(cut, self.max_pairs)
         blocks, n_found = [], 0
         ranges = workspace.ranges(self.range_rows)
@@ -75,6 +84,33 @@ class HashSearch:
         unit, n_units = find.units_of(len(hashes), rows[good], inverse, len(words))
         neighbors = Neighbors(unit, n_units, a, b, distance.astype(np.float32))
         return Candidates(method, neighbors, n_units - len(words), float(self.radius))
+
+
+def shuffle_bytes(workspace: Workspace, search: HashSearch, n_images: int, method: str) -> int:
+    """Bytes that a search by shuffle writes below `_tmp/`; 0 where it compares in one process.
+
+    Counted on a sample: ids are digests, so the images of the first range are a fair one.
+    """
+    if search.is_local(n_images):
+        return 0
+    first = workspace.ranges(SAMPLE_ROWS)[0]
+    rows = workspace.read("measures", [search.column, "error"], id_range=first)
+    packed, _ = packed_hashes(rows.filter(pc.is_null(rows["error"]))[search.column])
+    good = packed[informative(packed, search.radius)]
+    if not len(good):
+        return 0
+    share = len(rows) / max(n_images, 1)
+    # Tasks as many as for all images, each that much smaller.
+    size = TaskSize(
+        max(1, int(search.size.words * share)),
+        max(1.0, search.size.compares * share**2),
+        search.size.most_slices,
+    )
+    words = hamming.unique_words(hamming.pack_words(good))[0]
+    is_dihedral = method == "dihedral"
+    cut = partitioned(words, search.radius, search.column, is_dihedral=is_dihedral, size=size)
+    n_sent = sum(len(sent) for _, sent in cut.split(rows))
+    return int(n_sent / share * SENT_BYTES)
 
 
 @dataclass(frozen=True)

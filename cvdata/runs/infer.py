@@ -10,6 +10,7 @@ from typing import Any, Literal
 from pydantic import Field
 
 from cvdata.config import Frozen
+from cvdata.engine.capacity import Needs
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.image import Limits
@@ -17,7 +18,8 @@ from cvdata.models import MODELS, ModelOptions, Task, resolve
 from cvdata.models.assembly import Execution
 from cvdata.models.base import device_name
 from cvdata.parts import PartSpec
-from cvdata.runs.filling import Cost, Filling, FillOptions, Work, fill_tables
+from cvdata.runs.estimate import Cost
+from cvdata.runs.filling import Filling, FillOptions, Work, fill_tables
 from cvdata.stages.base import Resources
 from cvdata.stages.predict import Inference, Predict
 from cvdata.tables import chunk_rows_for
@@ -25,7 +27,8 @@ from cvdata.workspace import Change
 
 WORKERS_PER_GPU = 4
 """Workers that share a GPU where nothing else is asked: one decodes while another computes."""
-DECODE_SECONDS, MODEL_SECONDS, PREDICTION_BYTES = 0.003, 0.02, 300
+DECODE_SECONDS, DECODE_BYTE_SECONDS = 0.0005, 1.5e-8
+MODEL_SECONDS, PREDICTION_BYTES = 0.02, 300
 WORKER_BYTES = 2_000_000_000
 BLOCK_BYTES, UNSIZED_BYTES = 128 << 20, 2 << 20
 
@@ -181,10 +184,21 @@ def chunked(options: FillOptions, inference: Inference, n_records: int) -> FillO
     """Chunks whose prepared pixels make a block of at most `BLOCK_BYTES`, where they travel."""
     if options.chunk_rows or not inference.is_apart:
         return options
-    size = inference.model.size
-    n_bytes = 3 * size[0] * size[1] if size else UNSIZED_BYTES
-    most = 1 << max(4, int(math.log2(max(BLOCK_BYTES // n_bytes, 1))))
+    most = 1 << max(4, int(math.log2(max(BLOCK_BYTES // prepared_bytes(inference), 1))))
     return replace(options, chunk_rows=min(chunk_rows_for(n_records), most))
+
+
+def prepared_bytes(inference: Inference) -> int:
+    """Bytes of an image as the model takes it."""
+    size = inference.model.size
+    return 3 * size[0] * size[1] if size else UNSIZED_BYTES
+
+
+def needs_of(inference: Inference) -> Needs:
+    """What its workers need: of one kind, or of two where the model runs apart."""
+    if not inference.is_apart:
+        return Needs(inference.resources)
+    return Needs(Resources(), inference.resources, inference.n_actors, is_apart=True)
 
 
 def has_gpu() -> bool:
@@ -228,13 +242,13 @@ def describe(inference: Inference) -> dict[str, object]:
 
 
 def cost_of(inference: Inference) -> Cost:
-    """What an image costs the model, decode left out."""
+    """What an image costs the model on a CPU, decode left out; a GPU takes less."""
     entry = next((e for e in MODELS if e.name == inference.model.name), None)
     speed = entry.speed if entry else None
     dimension = inference.model.dimension
     row_bytes = 4 * dimension if dimension else PREDICTION_BYTES
     columns = len(spec_of(inference).schema)
-    return Cost(2 / speed if speed else MODEL_SECONDS, row_bytes, columns)
+    return Cost(0.0, row_bytes, columns, model_seconds=2 / speed if speed else MODEL_SECONDS)
 
 
 def infer(change: Change, session: Session, inference: Inference, options: FillOptions) -> Work:
@@ -244,7 +258,8 @@ def infer(change: Change, session: Session, inference: Inference, options: FillO
         make_ready(inference)
         return Predict(inference, options.confinement)
 
-    cost = cost_of(inference) + Cost(DECODE_SECONDS, 0, 0)
+    cost = cost_of(inference) + Cost(DECODE_SECONDS, 0, 0, DECODE_BYTE_SECONDS)
     tables = [(spec_of(inference), describe(inference))]
     options = chunked(options, inference, sum(part.rows for part in change.records))
-    return fill_tables(change, session, Filling(tables, stage, cost), options)
+    filling = Filling(tables, stage, cost, needs_of(inference), prepared_bytes(inference))
+    return fill_tables(change, session, filling, options)

@@ -1,12 +1,22 @@
 """From a source's stream of records to the parts of the `records` table."""
 
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 import pyarrow as pa
+import pyarrow.compute as pc
 
+from cvdata.config import Prices
+from cvdata.engine.capacity import Needs, capacity
+from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
-from cvdata.keys import id_words
+from cvdata.keys import KeySet, id_words, key_columns
+from cvdata.runs.estimate import COMMITS_LOOKED_AT, Pending, estimate, measured_rate
+from cvdata.runs.scan import scan_cost
+from cvdata.tables import KEY_COLUMNS
+from cvdata.workspace import Workspace
 
 SMALLEST_PART, AVERAGE_PART, LARGEST_PART = 8_192, 32_768, 65_536
 SHRINK_LIMIT = 0.2
@@ -44,6 +54,47 @@ def _border(rows: pa.Table) -> int:
     words = id_words(window)[SMALLEST_PART - 1 :, 1]
     hits = np.flatnonzero(words % AVERAGE_PART == 0)
     return SMALLEST_PART + int(hits[0]) if len(hits) else len(window)
+
+
+@dataclass(frozen=True)
+class Listed:
+    """What a source lists, and what of it the workspace does not have yet in the same revision."""
+
+    n_images: int
+    n_new: int
+    new_bytes: int
+
+
+def listed(workspace: Workspace, tables: Iterable[pa.Table]) -> Listed:
+    """Count a source's records; nothing is written."""
+    held = KeySet.empty()
+    if "records" in workspace.head.tables:
+        rows = workspace.read("records", KEY_COLUMNS)
+        held = KeySet.of(rows["image_id"], rows["revision"])
+    n_images = n_new = new_bytes = 0
+    for table in tables:
+        is_new = ~held.contains(*key_columns(table["image_id"], table["revision"]))
+        n_images += len(table)
+        n_new += int(is_new.sum())
+        new_bytes += pc.sum(table["size_bytes"].filter(pa.array(is_new))).as_py() or 0
+    return Listed(n_images, n_new, new_bytes)
+
+
+def scan_plan(
+    workspace: Workspace, session: Session, found: Listed, prices: Prices
+) -> tuple[tuple[str, ...], dict[str, Any]]:
+    """What is listed, and what a scan of the new images would take: lines, and numbers."""
+    cost = scan_cost()
+    commits = [workspace.log.read(n) for n in workspace.log.numbers()[-COMMITS_LOOKED_AT:]]
+    rate = measured_rate(commits, "measures", cost)
+    pending = Pending(found.n_new, found.new_bytes)
+    cost_of_new = estimate(pending, cost, rate, Needs(), capacity(session))
+    lines = (
+        f"plan: list {found.n_images:,} images, {found.n_new:,} of them new or changed",
+        f"  a scan of those reads {found.new_bytes / 1e9:,.2f} GB:",
+        *cost_of_new.lines(prices),
+    )
+    return lines, {"n_records": found.n_images, "estimate": cost_of_new.numbers(prices)}
 
 
 def refuse_shrink(n_before: int, n_now: int, source: str) -> None:

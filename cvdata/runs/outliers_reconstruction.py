@@ -10,7 +10,8 @@ from cvdata.image import Limits
 from cvdata.models.base import device_name
 from cvdata.outliers.rows import smallest
 from cvdata.parts import PartSpec
-from cvdata.runs.filling import Cost, Filling, FillOptions, fill_tables
+from cvdata.runs.estimate import Cost
+from cvdata.runs.filling import Filling, FillOptions, fill_tables
 from cvdata.stages.reconstruct import SCHEMA, TABLE, Reconstruct, views_of
 from cvdata.workspace import Change, Workspace
 

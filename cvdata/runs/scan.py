@@ -4,13 +4,23 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 from cvdata.commits import TableState
+from cvdata.engine.capacity import Needs
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.image import Limits
 from cvdata.measures import spec_fingerprint
 from cvdata.parts import PartSpec, open_part
-from cvdata.runs.filling import Cost, Filling, FillOptions, Work, fill_tables
-from cvdata.runs.infer import chunked, cost_of, describe, make_ready, spec_of
+from cvdata.runs.estimate import Cost
+from cvdata.runs.filling import Filling, FillOptions, Work, fill_tables
+from cvdata.runs.infer import (
+    chunked,
+    cost_of,
+    describe,
+    make_ready,
+    needs_of,
+    prepared_bytes,
+    spec_of,
+)
 from cvdata.stages.base import Resources, Stage
 from cvdata.stages.isolation_process import Confinement
 from cvdata.stages.predict import Inference, Predict
@@ -18,8 +28,8 @@ from cvdata.stages.scan import MeasureSet, MeasureSpec, Scan
 from cvdata.workspace import Change
 
 PREFIX = "measures/"
-SECONDS_PER_IMAGE, ROW_BYTES = 0.004, 700
-"""Measured on 0.2-megapixel JPEGs (docs/benchmarks.md); large images take longer."""
+SECONDS_PER_IMAGE, SECONDS_PER_BYTE, ROW_BYTES = 0.0012, 2.5e-8, 1000
+"""Of a CPU, for an image and for each byte of its file (docs/benchmarks.md); bytes of a row."""
 
 
 @dataclass(frozen=True)
@@ -114,6 +124,11 @@ def from_meta(state: TableState) -> MeasureSet:
     return MeasureSet(specs, Limits(**limits), state.meta["generation"])
 
 
+def scan_cost(n_columns: int = 0) -> Cost:
+    """What measuring an image takes, before a run of this workspace says it better."""
+    return Cost(SECONDS_PER_IMAGE, ROW_BYTES, n_columns, SECONDS_PER_BYTE)
+
+
 def next_generation(tables: Mapping[str, TableState]) -> int:
     """One more than any committed set has: what `--refresh` computes."""
     return max((s.meta["generation"] for s in measure_sets(tables).values()), default=0) + 1
@@ -137,12 +152,15 @@ def fill(
             (PartSpec(measure_set.table, measure_set.fingerprint, measure_set.schema), meta)
         )
     columns = sum(len(s.schema) for s in plan_.sets)
-    cost = Cost(SECONDS_PER_IMAGE, ROW_BYTES, columns)
+    cost = scan_cost(columns)
+    needs = needs_of(inference) if inference is not None else Needs()
+    traveling = prepared_bytes(inference) if inference is not None else 0
     if inference is not None:
         tables.append((spec_of(inference), describe(inference)))
         cost += cost_of(inference)
         options = chunked(options, inference, sum(part.rows for part in change.records))
-    filling = Filling(tables, _Stages(plan_.by_table(), inference, options.confinement), cost)
+    stages = _Stages(plan_.by_table(), inference, options.confinement)
+    filling = Filling(tables, stages, cost, needs, traveling)
     work = fill_tables(change, session, filling, options)
     if not options.is_dry_run:
         for name in superseded(change, plan_):
