@@ -85,6 +85,7 @@ def id_ranges(head: Commit, rows: int) -> list[IdRange]:
 
 
 def states(head: Commit, name: str) -> list[TableState]:
+    """How a table is stored: one state, or one for each measure set; `ConfigError` for none."""
     if name == WIDE:
         found = [s for n, s in head.tables.items() if n.startswith(f"{WIDE}/")]
         found.sort(key=lambda s: -int(s.meta.get("order", 0)))
