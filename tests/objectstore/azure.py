@@ -52,7 +52,9 @@ class Forward:
         connection.request(environ["REQUEST_METHOD"], environ["REQUEST_URI"], body, headers)
         answer = connection.getresponse()
         data = answer.read()
-        kept = [(k, v) for k, v in answer.getheaders() if k.lower() not in (*_PER_HOP, "content-length")]
+        kept = [
+            (k, v) for k, v in answer.getheaders() if k.lower() not in (*_PER_HOP, "content-length")
+        ]
         length = answer.getheader("content-length") or str(len(data))
         start(f"{answer.status} {answer.reason}", [*kept, ("Content-Length", length)])
         connection.close()
@@ -74,9 +76,7 @@ class AzureServer:
         )
         self.faults = Faults()
         app = FaultyApp(Forward(self._listening_port()), self.faults)
-        self._server = make_server(
-            "127.0.0.1", 0, app, threaded=True, request_handler=RawHeaders
-        )
+        self._server = make_server("127.0.0.1", 0, app, threaded=True, request_handler=RawHeaders)
         url = f"http://127.0.0.1:{self._server.server_port}/{ACCOUNT}"
         self.connection = (
             f"DefaultEndpointsProtocol=http;AccountName={ACCOUNT};AccountKey={key};"
