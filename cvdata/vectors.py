@@ -20,3 +20,8 @@ def matrix(column: pa.Array | pa.ChunkedArray) -> npt.NDArray[np.float32]:
     filled = np.full((len(whole), width), np.nan, np.float32)
     filled[np.asarray(whole.is_valid())] = flat.reshape(-1, width)
     return filled
+
+
+def has_direction(vectors: npt.NDArray[np.floating]) -> npt.NDArray[np.bool_]:
+    """(N,) rows of (N, D) that are finite and not zero: of the others no cosine can be told."""
+    return np.asarray(np.isfinite(vectors).all(axis=1) & vectors.any(axis=1), np.bool_)

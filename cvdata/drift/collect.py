@@ -14,6 +14,7 @@ import pyarrow.compute as pc
 from cvdata.chance import shares
 from cvdata.keys import KeySet, key_columns
 from cvdata.tables import KEY_COLUMNS
+from cvdata.vectors import has_direction, matrix
 from cvdata.workspace import Workspace
 
 DRAWN = "_drawn"
@@ -67,6 +68,8 @@ class Collect:
             acc.objects.update(_counted(names.drop_null(), ""))
             table = table.drop_columns(["boxes"])
         table = table.filter(pc.is_null(table["error"]))
+        if "embedding" in table.column_names:
+            table = table.filter(pa.array(has_direction(matrix(table["embedding"]))))
         drawn = pa.array(shares(table["image_id"], self.seed))
         return self.merge(acc, Collected(rows=table.append_column(DRAWN, drawn)))
 

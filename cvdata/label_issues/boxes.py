@@ -64,20 +64,33 @@ def box_doubts(given: Boxed, found: Boxed, known: Sequence[str]) -> list[BoxDoub
     mine = np.array([plain(x) for x in given.labels], object)[:, None]
     theirs = np.array([plain(x) for x in found.labels], object)[None]
     is_same = np.asarray(mine == theirs, bool).reshape(overlap.shape)
+    beside = _beside(overlap, is_same)
     doubts = [
-        _overlooked(found, overlap),
-        _badly_placed(given, found, overlap, is_same),
+        _overlooked(found, overlap, beside),
+        _badly_placed(given, found, overlap, beside),
         _swapped(given, found, overlap, is_same),
     ]
     return [d for d in doubts if d is not None]
 
 
-def _overlooked(found: Boxed, overlap: F64) -> BoxDoubt | None:
-    """A prediction where no box is: its score × (1 - IoU with the nearest box of any class)."""
+def _beside(overlap: F64, is_same: npt.NDArray[np.bool_]) -> npt.NDArray[np.bool_]:
+    """(n, m) box and prediction of one class that meet only partly, and meet nothing better."""
+    same = np.where(is_same, overlap, 0.0)
+    is_free = same.max(axis=0, initial=0.0) < SAME_PLACE
+    is_placed = same.max(axis=1, initial=0.0) >= SAME_PLACE
+    return np.asarray(is_same & (overlap >= TOUCHES) & is_free[None] & ~is_placed[:, None])
+
+
+def _overlooked(found: Boxed, overlap: F64, beside: npt.NDArray[np.bool_]) -> BoxDoubt | None:
+    """A prediction where no box is: its score × (1 - IoU with the nearest box of any class).
+
+    Not where a badly placed box of its class is meant.
+    """
     if not len(found.labels):
         return None
     nearest = overlap.max(axis=0, initial=0.0)
-    scores = np.where(nearest < SAME_PLACE, found.scores * (1 - nearest), 0.0)
+    is_alone = (nearest < SAME_PLACE) & ~beside.any(axis=0)
+    scores = np.where(is_alone, found.scores * (1 - nearest), 0.0)
     j = int(scores.argmax())
     if scores[j] <= 0:
         return None
@@ -86,7 +99,7 @@ def _overlooked(found: Boxed, overlap: F64) -> BoxDoubt | None:
 
 
 def _badly_placed(
-    given: Boxed, found: Boxed, overlap: F64, is_same: npt.NDArray[np.bool_]
+    given: Boxed, found: Boxed, overlap: F64, touching: npt.NDArray[np.bool_]
 ) -> BoxDoubt | None:
     """A box that a prediction of its class meets only partly: score × (1 - IoU).
 
@@ -94,10 +107,6 @@ def _badly_placed(
     """
     if not overlap.size:
         return None
-    same = np.where(is_same, overlap, 0.0)
-    is_free = same.max(axis=0) < SAME_PLACE
-    is_placed = same.max(axis=1) >= SAME_PLACE
-    touching = is_same & (overlap >= TOUCHES) & is_free[None] & ~is_placed[:, None]
     scores = np.where(touching, found.scores[None] * (1 - overlap), 0.0)
     # the prediction that meets a box best says where it belongs
     best = np.where(touching, overlap, -1.0).argmax(axis=1)

@@ -13,7 +13,7 @@ from cvdata.chance import U64, bits, draw
 from cvdata.kernels.neighbors import F32, unit_rows
 from cvdata.label_issues.confident import I64
 from cvdata.reading import IdRange, positions
-from cvdata.vectors import matrix
+from cvdata.vectors import has_direction, matrix
 from cvdata.workspace import Workspace
 
 DUPLICATES = "duplicates"
@@ -67,11 +67,13 @@ class LabelReader:
     has_groups: bool
 
     def read(self, id_range: IdRange) -> Labelled:
-        """Images with a label whose model row is no error."""
+        """Images with a label whose model row is no error and whose vector has a direction."""
         workspace = Workspace(self.url).pin(self.seq)
         asked = ["image_id", "revision", "error", *self.columns]
         rows = workspace.read(self.table, asked, id_range=id_range)
         rows = rows.filter(pc.is_null(rows["error"]))
+        if "embedding" in self.columns:
+            rows = rows.filter(pa.array(has_direction(matrix(rows["embedding"]))))
         records = workspace.read("records", ["image_id", "revision", "label"], id_range=id_range)
         at = positions(rows, records)
         labels = records["label"].take(pa.array(at, mask=at < 0))

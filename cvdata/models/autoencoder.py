@@ -37,11 +37,11 @@ _BATCH = 64
 class Training:
     """How it is trained: `steps` of `batch` views, whatever the number of images.
 
-    That bounds the time: 1,500 steps of 32 take 50 s of one core. 16 times fewer numbers pass the
+    That bounds the time: 2,500 steps of 32 take 75 s of one core. 16 times fewer numbers pass the
     middle than an image has.
     """
 
-    steps: int = 1500
+    steps: int = 2500
     batch: int = 32
     width: int = 16
     code: int = 12

@@ -17,7 +17,7 @@ from cvdata.parts import parts_digest
 from cvdata.projection import Layout, Layouting, lay_out
 from cvdata.reading import IdRange
 from cvdata.schema import MAP
-from cvdata.vectors import matrix
+from cvdata.vectors import has_direction, matrix
 from cvdata.workspace import Change, Workspace
 
 MAP_VERSION = 1
@@ -35,12 +35,16 @@ class VectorReader:
     table: str
 
     def read(self, id_range: IdRange) -> tuple[pa.Table, F32]:
-        """(image_id and revision of the N images without an error, vectors (N, D))."""
+        """(image_id and revision of the N images that have a vector with a direction, (N, D))."""
         workspace = Workspace(self.url).pin(self.seq)
         columns = ["image_id", "revision", "error", "embedding"]
         rows = workspace.read(self.table, columns, id_range=id_range)
         rows = rows.filter(pc.is_null(rows["error"])).combine_chunks()
-        return rows.select(["image_id", "revision"]), unit_rows(matrix(rows["embedding"]))
+        vectors = matrix(rows["embedding"])
+        known = has_direction(vectors)
+        return rows.select(["image_id", "revision"]).filter(pa.array(known)), unit_rows(
+            vectors[known]
+        )
 
 
 @dataclass(frozen=True)

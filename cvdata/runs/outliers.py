@@ -27,7 +27,7 @@ OUTLIERS_VERSION = 2
 """Moves whenever scores, ranks or flags of the same inputs can change."""
 PCA_ROWS = 20_000
 """Embeddings that the projection is fitted on at most, as they are."""
-RANGE_BYTES = 768 << 20
+RANGE_BYTES = 128 << 20
 MOST_ROWS = 1 << 18
 RECONSTRUCTION_TABLE = "reconstruction"
 
