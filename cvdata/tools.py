@@ -8,7 +8,7 @@ from rich.table import Table
 
 from cvdata.config import Frozen
 from cvdata.drifting import DriftTool
-from cvdata.errors import VerifyFailed
+from cvdata.errors import ConfigError, VerifyFailed
 from cvdata.maintenance import find_garbage
 from cvdata.runs.compact import compact_workspace
 from cvdata.searching import Search
@@ -84,12 +84,21 @@ class Sample(Frozen):
 
 
 class Models(Frozen):
-    """List the models by name: task, input, dimension, licence, and whether they can run here."""
+    """List the models: task, input, dimension, licence, speed here, and whether they can run."""
+
+    measure: bool = False
+    """Measure first how fast those run that are ready: images/s of the model alone, on one core."""
+    model: str = ""
+    """With --measure: this one alone."""
 
     def run(self) -> None:
         """Print the catalogue."""
-        from cvdata.models.listing import FAMILY_NOTES, listed
+        from cvdata.models.listing import FAMILY_NOTES, listed, measure_models
 
+        if self.model and not self.measure:
+            raise ConfigError("--model names what --measure measures: give both")
+        if self.measure:
+            measure_models(self.model)
         for model in listed():
             for i, (field, text) in enumerate(model.items()):
                 print(text if i == 0 else f"  {field:<9} {text}")

@@ -135,6 +135,11 @@ class NetworkModel:
         """What puts a batch of one size on the device ahead of its call, where the network can."""
         return getattr(self.network, "stage", None) if self.size is not None else None
 
+    @property
+    def encode_text(self) -> Any:
+        """What makes vectors of words; None where the network has no text tower."""
+        return getattr(self.network, "encode_text", None)
+
     def __call__(self, batch: Batch) -> Any:
         """Vectors (N, D), or N predictions in prepared pixels."""
         return self.decode(self.network(batch))

@@ -26,6 +26,28 @@ GAIN = 1.05
 """A batch twice as large is worth it when images/s grow by this factor."""
 
 
+TRIAL_IMAGES = 8
+"""Least images that a batch size is judged by."""
+
+
+@dataclass
+class _Trials:
+    """Batch sizes tried so far: the next, the fastest and its images/s, doublings without gain."""
+
+    size: int = 1
+    best: int = 1
+    rate: float = 0.0
+    n_misses: int = 0
+
+    def add(self, rate: float) -> bool:
+        """Note the speed of `size`; whether to try no more."""
+        self.n_misses = 0 if rate >= self.rate * GAIN else self.n_misses + 1
+        if rate > self.rate * (1 + 1e-6):
+            self.best, self.rate = self.size, rate
+        self.size *= 2
+        return self.n_misses == 2
+
+
 @dataclass
 class Runner:
     """Runs a model over any number of images, each giving a vector, a prediction or an error.
@@ -40,6 +62,7 @@ class Runner:
     largest: int = LARGEST
     clock: Callable[[], float] = time.perf_counter
     n_halvings: int = field(default=0, init=False)
+    _trials: _Trials = field(default_factory=_Trials, init=False, repr=False)
 
     def setup(self) -> None:
         """Load the model onto the device."""
@@ -83,25 +106,27 @@ class Runner:
     def _measure(self, prepared: Sequence[Prepared]) -> list[Result]:
         """Do real work in growing batches until growth no longer pays; sets `batch_size`.
 
-        It stops after two doublings in a row that gained nothing: one may have been disturbed.
+        Every size has at least `TRIAL_IMAGES`, so that small ones are not judged by one image. It
+        stops after two doublings in a row that gained nothing: one may have been disturbed. Where
+        the images run out first, the next call goes on with the size that was next.
         """
-        results = self._run(prepared[:1])
-        size, best, rate, n_misses = 1, 1, 0.0, 0
-        while len(results) + size <= len(prepared) and self.batch_size is None:
-            part = prepared[len(results) : len(results) + size]
+        trials = self._trials
+        results = [] if trials.rate else self._run(prepared[:1])
+        while self.batch_size is None:
+            size = trials.size
+            part = prepared[len(results) : len(results) + max(size, TRIAL_IMAGES)]
+            if len(part) < max(size, TRIAL_IMAGES):
+                break
             began = self.clock()
-            results += self._run(part)
-            found = size / max(self.clock() - began, 1e-9)
-            if found >= rate * GAIN:
-                best, rate, n_misses = size, found, 0
-            else:
-                n_misses += 1
-            size *= 2
-            if self.batch_size is None and (n_misses == 2 or size > self.largest):
-                self.batch_size = best
-        if self.batch_size is None:
-            # Too few images to tell: the rest in one batch, and the next call measures again.
-            results += self._run(prepared[len(results) :]) if len(results) < len(prepared) else []
+            for at in range(0, len(part), size):
+                if self.batch_size is not None:
+                    break  # memory ran out
+                results += self._run(part[at : at + size])
+            is_last = trials.add(len(part) / max(self.clock() - began, 1e-9))
+            if self.batch_size is None and (is_last or trials.size > self.largest):
+                self.batch_size = trials.best
+        while self.batch_size is None and len(results) < len(prepared):
+            results += self._run(prepared[len(results) : len(results) + trials.best])
         return results
 
     def _run(self, prepared: Sequence[Prepared], staged: Any = None) -> list[Result]:

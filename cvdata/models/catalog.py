@@ -51,6 +51,16 @@ MODELS: tuple[Entry, ...] = (
         extra="timm",
     ),
     Entry(
+        "clip_vit_b_32",
+        (Task.EMBED,),
+        "CLIP ViT-B/32 of LAION-400M: images and words in one space, for search --text",
+        "224 x 224, middle of 224",
+        512,
+        "MIT (open_clip and its weights)",
+        "cvdata.models.from_open_clip:clip_vit_b_32",
+        extra="clip",
+    ),
+    Entry(
         "open_nsfw",
         (Task.CLASSIFY,),
         "Yahoo's Open NSFW (ResNet-50 thin): probabilities of sfw and nsfw",
@@ -87,6 +97,7 @@ DEFAULT = "mobilenet_v2"
 FAMILIES: Mapping[str, str] = {
     "torchvision": "cvdata.models.from_torchvision:torchvision_model",
     "timm": "cvdata.models.from_timm:timm_model",
+    "open_clip": "cvdata.models.from_open_clip:open_clip_model",
     "onnx": "cvdata.models.outside:onnx_model",
     "exported": "cvdata.models.outside:exported_model",
 }
