@@ -30,7 +30,7 @@ class Config(JobConfig):
     """Parts of the data, each judged by probes that have not seen it."""
     rounds: int = Field(2, ge=1, le=5)
     """From the second on, what was flagged is not learnt from."""
-    margin: float = Field(0.5, ge=0, lt=1)
+    margin: float = Field(0.6, ge=0, lt=1)
     """Flag where another class is likelier than the label by more than this probability."""
     min_class: int = Field(5, ge=2)
     """Images, copies counted once, that a class must have to be judged."""

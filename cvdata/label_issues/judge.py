@@ -36,8 +36,7 @@ class Finding:
 class Judge:
     """Probes, voters and thresholds; `classes` (K,) are those with enough images.
 
-    `least` (K,) are the thresholds of the probes' probabilities, `least_mean` those of their mean
-    with the votes.
+    `least` (K,) are the thresholds of the probes' probabilities.
     """
 
     classes: tuple[str, ...]
@@ -45,7 +44,6 @@ class Judge:
     probes: tuple[Probe, ...]
     voters: Voters
     least: F64
-    least_mean: F64
     k: int
     margin: float
     seed: int
@@ -62,11 +60,10 @@ class Judge:
         shares = np.round(votes.shares, 6)
         by_neighbors, by_probe, by_both = (doubt(p, labels) for p in (shares, learnt, both))
         flagged = is_contradicted(learnt, labels, self.least)
-        agreed = is_contradicted(both, labels, self.least_mean) & (by_both.margin > self.margin)
         return [
             _finding(NEIGHBORS, by_neighbors, by_neighbors.margin > self.margin),
             _finding(CONFIDENT, by_probe, flagged),
-            _finding(CONSENSUS, by_both, agreed),
+            _finding(CONSENSUS, by_both, by_both.margin > self.margin),
         ]
 
     def __call__(self, rows: Labelled) -> Iterator[pa.Table]:

@@ -23,7 +23,7 @@ from cvdata.label_issues.confident import (
     noise_rate,
     thresholds,
 )
-from cvdata.label_issues.judge import CONSENSUS, Judge, mean_of, unit
+from cvdata.label_issues.judge import CONSENSUS, Judge, unit
 from cvdata.label_issues.probes import (
     STRENGTHS,
     FitProbe,
@@ -57,7 +57,7 @@ class Learning:
     k: int = 10
     rounds: int = 2
     variance: float = 0.95
-    margin: float = 0.5
+    margin: float = 0.6
     seed: int = 0
 
 
@@ -80,10 +80,7 @@ def learn(
         learnt = out_of_fold(probes, rows, folds)
         votes = vote(voters, unit(rows), sample.groups, len(classes), how.k)
         least = thresholds(learnt, sample.labels)
-        least_mean = thresholds(mean_of(learnt, votes), sample.labels)
-        judge = Judge(
-            classes, projection, probes, voters, least, least_mean, how.k, how.margin, how.seed
-        )
+        judge = Judge(classes, projection, probes, voters, least, how.k, how.margin, how.seed)
         found = {f.method: f for f in judge.findings(learnt, votes, sample.labels)}
         trusted = _trusted(~found[CONSENSUS].is_flagged, sample.labels, how)
     return judge, _figures(judge, learnt, sample.labels, strength)
