@@ -104,11 +104,25 @@ class _Run:
             self.outcome = replace(self.outcome, error=f"a bug: {error!r}")
             raise
         finally:
-            if metrics is not None:
-                metrics.write(self.outcome)
-            if config.summary == "json":
-                print(self.outcome.line(self.recorder), flush=True)
+            self._tell(metrics)
         return self.outcome.exit_code
+
+    def _tell(self, metrics: MetricsFile | None) -> None:
+        """How it ended, for machines: what is committed now, the metrics, the last line."""
+        if not self._is_watched:
+            return
+        try:
+            head = Workspace(self.config.workspace).head
+            self.outcome = replace(self.outcome, head=head)
+        except CvdataError as error:
+            log.warning("what is committed could not be read: %s", error)
+        if metrics is not None:
+            try:
+                metrics.write(self.outcome)
+            except OSError as error:
+                log.warning("the metrics could not be written: %s", error)
+        if self.config.summary == "json":
+            print(self.outcome.line(self.recorder), flush=True)
 
     def _failed(self, message: str, exit_code: int) -> None:
         fail(message, exit_code)
@@ -140,9 +154,6 @@ class _Run:
         exit_code = WARNED if summary.is_warning else COMMITTED
         errors = summary.numbers.get("errors", {})
         self.outcome = replace(self.outcome, exit_code=exit_code, errors=errors)
-        if not self._is_watched:
-            return
-        self.outcome = replace(self.outcome, head=workspace.head)
         if not gates.is_set or self.config.dry_run:
             return
         found = check_gates(workspace, gates, self.outcome.before)

@@ -5,6 +5,7 @@ not at all, every ten seconds while it runs and once at the end. No port is open
 """
 
 import logging
+import os
 import threading
 import time
 from collections.abc import Callable, Iterator
@@ -96,8 +97,8 @@ class MetricsFile:
 
     def __init__(self, path: str, recorder: Recorder, labels: dict[str, str]) -> None:
         self.path, self.recorder, self.labels = Path(path), recorder, labels
-        if not self.path.parent.is_dir():
-            raise ConfigError(f"--metrics-file: there is no folder {self.path.parent}")
+        if not os.access(self.path.parent, os.W_OK | os.X_OK):
+            raise ConfigError(f"--metrics-file: cannot write into a folder {self.path.parent}")
         self.last_success = self._kept()
 
     def _kept(self) -> float | None:

@@ -52,7 +52,7 @@ class Outcome:
             "started": self.started,
             "seconds": round(recorder.seconds, 1),
             "commit": self.head.seq,
-            "n_commits": self.head.seq - (self.before or 0),
+            "n_commits": max(0, self.head.seq - (self.before or 0)),
             "rows": self.rows,
             "new": recorder.n_images,
             "errors": dict(self.errors),

@@ -77,9 +77,8 @@ def overview(workspace: Workspace, n_commits: int) -> Iterator[Table | Text]:
         for model in indexed_models(head):
             yield Text(status_line(workspace.store, head, model))
     yield from (Text(line) for line in _at_work(workspace))
-    for commit in [workspace.log.read(n) for n in workspace.log.numbers()[-n_commits:]] * (
-        n_commits > 0
-    ):
+    for number in workspace.log.numbers()[-n_commits:] if n_commits else []:
+        commit = workspace.log.read(number)
         when = datetime.fromisoformat(commit.created).strftime("%Y-%m-%d %H:%M")
         yield Text(f"commit {commit.seq}  {when} UTC  {commit.job}  {_brief(commit.stats)}")
         yield from (Text(f"  {line}") for line in _costs(commit.stats))

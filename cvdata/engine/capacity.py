@@ -42,6 +42,7 @@ class Capacity:
     memory_bytes: int
     object_store_bytes: int
     workers: int
+    is_serial: bool = False
 
     @property
     def cpus(self) -> float:
@@ -63,7 +64,7 @@ def capacity(session: Session) -> Capacity:
     """What the session has, or would have: an embedded Ray is not started for the question."""
     config, memory = session.config, psutil.virtual_memory().total
     if session.is_serial:
-        return Capacity(({"CPU": 1.0, "GPU": float(_gpus())},), memory, 0, 1)
+        return Capacity(({"CPU": 1.0, "GPU": float(_gpus())},), memory, 0, 1, is_serial=True)
     if (nodes := session.nodes()) is not None:
         return Capacity(tuple(nodes), memory, 0, config.workers)
     cpus = float(max(2, os.cpu_count() or 1, config.workers))
@@ -80,7 +81,12 @@ def _gpus() -> int:
 
 
 def refuse_too_few(needs: Needs, has: Capacity) -> int:
-    """Workers with a model that fit; `ConfigError` where the pools would wait for ever."""
+    """Workers with a model that fit; `ConfigError` where the pools would wait for ever.
+
+    A plain loop waits for nobody.
+    """
+    if has.is_serial:
+        return 0
     if needs.is_apart:
         return pool_size(needs, has.nodes)
     for word in ("CPU", "GPU"):

@@ -2,6 +2,8 @@
 
 import logging
 import os
+import signal
+import threading
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
@@ -147,6 +149,7 @@ class Session:
             return
         address = self.config.address or os.environ.get("RAY_ADDRESS", "")
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
+        told = signal.getsignal(signal.SIGTERM)
         if address:
             context = ray.init(address=address, **quiet)
             if url := context.dashboard_url:
@@ -161,6 +164,8 @@ class Session:
                 object_store_memory=store,
                 **quiet,
             )
+        if callable(told) and threading.current_thread() is threading.main_thread():
+            signal.signal(signal.SIGTERM, told)  # Ray puts its own in place, which just dies
         self._started = True
 
 

@@ -13,6 +13,7 @@ from cvdata.config import Gates
 from cvdata.drift import Limits
 from cvdata.engine.session import EngineConfig, Session
 from cvdata.errors import ConfigError
+from cvdata.issues import ISSUES
 from cvdata.keys import KeySet, key_columns
 from cvdata.parts import parts_digest
 from cvdata.runs.drift import LEAST_IMAGES, DriftOptions, compare
@@ -21,6 +22,7 @@ from cvdata.tables import KEY_COLUMNS
 from cvdata.workspace import Workspace
 
 LAST = "last"
+_ISSUES = frozenset(issue.name for issue in ISSUES)
 DRIFT_ROWS, DRIFT_VECTORS, DRIFT_DRIVERS = 50_000, 5_000, 3
 
 
@@ -107,7 +109,8 @@ def _bad(rows: pa.Table) -> int:
 def _flagged(issue: str) -> Callable[[pa.Table], int | None]:
     def count(rows: pa.Table) -> int | None:
         named = rows.filter(pc.equal(rows["issue"], issue))
-        return int(pc.sum(named["is_flagged"]).as_py()) if len(named) else None
+        is_known = len(named) or issue in _ISSUES  # no row: no image has anything of it
+        return int(pc.sum(named["is_flagged"]).as_py() or 0) if is_known else None
 
     return count
 
