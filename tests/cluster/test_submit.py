@@ -72,6 +72,7 @@ def _stop_midway(head: Head, order: list[str], where: str) -> str:
     return submission
 
 
+@pytest.mark.slow
 def test_a_submitted_job_is_stopped_and_sent_again_and_ends_as_a_local_one(
     ray_head: Head, bucket: str, tmp_path: Path
 ) -> None:
@@ -133,6 +134,7 @@ def test_rays_own_submission_is_the_same(ray_head: Head, bucket: str, tmp_path: 
     assert facts(f"{bucket}/out") == facts(str(tmp_path / "w")), done.stdout[-3000:]
 
 
+@pytest.mark.slow
 def test_credentials_are_in_no_log_of_the_cluster(ray_head: Head) -> None:
     """After the jobs above, which had them from the node's environment."""
     logs = [path for path in ray_head.folder.rglob("*") if path.is_file() and "logs" in path.parts]
