@@ -24,7 +24,11 @@ class Slow(Finds):
 
 
 @pytest.fixture(autouse=True)
-def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def _own_cache(tmp_path: Path, model_cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Nothing is measured yet; exports are those of the other tests."""
+    (tmp_path / "cache").mkdir()
+    (model_cache / "onnx").mkdir(exist_ok=True)
+    (tmp_path / "cache" / "onnx").symlink_to(model_cache / "onnx", target_is_directory=True)
     monkeypatch.setenv("CVDATA_CACHE", str(tmp_path / "cache"))
 
 
