@@ -130,7 +130,7 @@ class _Run:
 
     def _locked(self, run: Callable[[Any], Summary]) -> None:
         config = self.config
-        mode = "off" if config.dry_run else config.lock
+        mode = "off" if config.is_read_only else config.lock
         if config.dry_run:
             print(dump(config), end="")
         before = Workspace(config.workspace).head.seq if self._is_watched else None

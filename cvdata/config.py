@@ -109,6 +109,11 @@ class JobConfig(Frozen):
     """Log more."""
 
     @property
+    def is_read_only(self) -> bool:
+        """Whether the run leaves the workspace as it is, so that no lock is needed."""
+        return self.dry_run
+
+    @property
     def prices(self) -> Prices:
         """For the plan that `--dry-run` prints."""
         return Prices(self.price_per_cpu_hour, self.price_per_gpu_hour)

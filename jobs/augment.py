@@ -45,15 +45,16 @@ class Config(DecodingConfig):
     preview: str = ""
     """Write a grid of copies to this .png or .html, and change nothing else."""
 
+    @property
+    def is_read_only(self) -> bool:
+        """A preview changes nothing, as `--dry-run` does."""
+        return self.dry_run or bool(self.preview)
+
     def augment_options(self, generation: int) -> AugmentOptions:
         """As the run takes them."""
-        making = Making(
-            self.policy,
-            tuple(self.operations),
-            Encoding(self.format, self.quality),
-            self.limits.build(),
-            self.min_visible,
-        )
+        encoding = Encoding(self.format, self.quality)
+        operations, limits = tuple(self.operations), self.limits.build()
+        making = Making(self.policy, operations, encoding, limits, self.min_visible)
         return AugmentOptions(
             Recipe(making, self.seed, generation),
             Choice(tuple(self.splits), self.variants, self.use_budget),
