@@ -47,8 +47,8 @@ class Cut:
 
     def read(self, name: str, columns: list[str] | None = None, *, id_range: IdRange) -> pa.Table:
         """The live rows of one of the ranges, sorted by image_id."""
-        store = self.spill.store
-        return reading.read(store, _head(store, self.seq), name, columns, id_range, self._rows)
+        head = _head(self.spill, self.seq)
+        return reading.read(self.spill.store, head, name, columns, id_range, self._rows)
 
     @cached_property
     def _numbers(self) -> Mapping[IdRange, int]:
@@ -147,8 +147,9 @@ def range_numbers(ids: pa.ChunkedArray, ranges: Sequence[IdRange]) -> npt.NDArra
 
 
 @lru_cache(maxsize=2)
-def _head(store: Store, seq: int) -> Commit:
-    return Workspace(store.url, store=store).pin(seq).head
+def _head(spill: Spill, seq: int) -> Commit:
+    """By the run's own folder: a workspace made anew at the same URL counts its commits anew."""
+    return Workspace(spill.store.url, store=spill.store).pin(seq).head
 
 
 @lru_cache(maxsize=2)

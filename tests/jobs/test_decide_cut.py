@@ -1,5 +1,6 @@
 """Tables cut by ranges: the rows that the workspace gives, whatever the parts and the ranges."""
 
+import shutil
 from pathlib import Path
 
 import numpy as np
@@ -16,6 +17,7 @@ from cvdata.runs.decide_cut import cut_tables, range_numbers
 from cvdata.runs.decide_spill import spill
 from cvdata.sample import Truth
 from cvdata.schema import ID
+from tests.tables.flows import ingest
 
 EDGE = st.one_of(
     st.binary(min_size=16, max_size=16),
@@ -92,3 +94,15 @@ def test_one_range_needs_no_cut(decided: tuple[Path, Truth]) -> None:
         assert not list(workspace.store.list(store.folder))
         rows = cut.read("records", ["label"], id_range=workspace.ranges()[0])
     assert rows.equals(workspace.read("records", ["label"]))
+
+
+def test_a_workspace_made_anew_at_the_same_place_is_read_anew(tmp_path: Path) -> None:
+    """In one process, as in a notebook: its commits have the numbers of the old one's."""
+    for keys in (["a", "b"], ["c", "d", "e"]):
+        shutil.rmtree(tmp_path / "w", ignore_errors=True)
+        workspace = Workspace(str(tmp_path / "w"))
+        ingest(workspace, keys)
+        with Session(EngineConfig("serial")) as session, spill(workspace.store) as store:
+            cut = cut_tables(session, workspace, store, workspace.ranges(), {"records": None})
+            rows = cut.read("records", ["key"], id_range=workspace.ranges()[0])
+        assert rows.equals(workspace.read("records", ["key"]))
