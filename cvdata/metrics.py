@@ -55,7 +55,7 @@ def registry_of(
             text = "Share of its time in which a worker with a {} did not run the model."
             put(metric, text.format("GPU" if stage.gpus else "model"), share, stage=name)
     live = recorder.live
-    pending = live.total - live.done if live is not None else 0
+    pending = max(live.total - live.done, 0) if live is not None else 0
     put("pending", "Images that the stage at work has still to do.", max(pending, 0))
     if outcome is not None:
         _put_outcome(put, outcome)

@@ -78,7 +78,8 @@ class ProgressBar:
         """The state in one line."""
         left = (self.total - self.n_done) / self.rate if self.n_done else float("nan")
         tail = f", {left:,.0f} s left" if self.n_done < self.total and self.n_done else ""
+        total = f" of {self.total:,}" if self.total else ""  # a listing does not know how many
         return (
-            f"{self.what}: {self.n_done:,} of {self.total:,} {self.unit}, "
+            f"{self.what}: {self.n_done:,}{total} {self.unit}, "
             f"{self.rate:,.0f}/s, {self.n_errors:,} errors{tail}"
         )

@@ -10,6 +10,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 import pytest
 
+from cvdata.engine.progress import ProgressBar
 from cvdata.engine.session import EngineConfig, Session, guided
 from cvdata.engine.shuffle import shuffle
 from cvdata.engine.verbs import TableReader, fold
@@ -155,3 +156,12 @@ def test_an_embedded_ray_listens_on_loopback_alone() -> None:
     ]
     assert listening
     assert [w for w in listening if "127.0.0.1" not in w and "::1" not in w] == []
+
+
+def test_what_has_no_known_total_is_counted_alone() -> None:
+    with ProgressBar("ingest", 0) as bar:
+        bar.advance(97)
+    assert bar.line().startswith("ingest: 97 images, ")
+    with ProgressBar("scan", 100) as bar:
+        bar.advance(97)
+    assert bar.line().startswith("scan: 97 of 100 images, ")
