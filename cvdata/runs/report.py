@@ -13,6 +13,7 @@ from cvdata.commits import Commit
 from cvdata.errors import ErrorCode, ImageError
 from cvdata.image import Limits, open_image
 from cvdata.issues import ISSUES
+from cvdata.issues.labels import MismatchedLabel
 from cvdata.report.inputs import ERROR_ROWS, CommitFacts, DuplicateFacts, IssueNote, ReportInput
 from cvdata.report.label_facts import LabelFacts
 from cvdata.report.model_facts import ModelFacts
@@ -243,6 +244,7 @@ def thumbnails(records: pa.Table) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _notes(head: Commit) -> tuple[IssueNote, ...]:
+    """The issues that were looked for: doubted labels only where the labels job has run."""
     changed = head.tables["issues"].meta.get("thresholds", {}) if "issues" in head.tables else {}
     codes = {str(code) for code in ErrorCode}
     return tuple(
@@ -255,6 +257,7 @@ def _notes(head: Commit) -> tuple[IssueNote, ...]:
             is_error=i.columns == ("error",) or i.name in codes,
         )
         for i in ISSUES
+        if i.name != MismatchedLabel.name or "label_issues" in head.tables
     )
 
 

@@ -96,6 +96,15 @@ def test_only_pictures_with_a_place_are_fetched(gathered: ReportInput) -> None:
     assert rows.num_rows == N_GRAY, "the list may be longer than the gallery"
 
 
+def test_doubted_labels_are_not_called_looked_for_without_the_labels_job(
+    workspace: Workspace, gathered: ReportInput
+) -> None:
+    assert "label_issues" not in workspace.tables()
+    names = {note.name for note in gathered.issue_notes}
+    assert "dark" in names
+    assert "mismatched_label" not in names
+
+
 def test_groups_are_those_of_the_table(workspace: Workspace, gathered: ReportInput) -> None:
     told = gathered.duplicates
     assert told is not None
