@@ -56,7 +56,7 @@ def registry_of(
             put(metric, text.format("GPU" if stage.gpus else "model"), share, stage=name)
     live = recorder.live
     pending = max(live.total - live.done, 0) if live is not None else 0
-    put("pending", "Images that the stage at work has still to do.", max(pending, 0))
+    put("pending", "Images that the stage at work has still to do.", pending)
     if outcome is not None:
         _put_outcome(put, outcome)
     if last_success is not None:

@@ -10,7 +10,12 @@ from pathlib import Path
 import psutil
 
 from cvdata.engine.actors import pool_size
-from cvdata.engine.session import Session, object_store_size, refuse_impossible
+from cvdata.engine.session import (
+    Session,
+    embedded_cpus,
+    object_store_size,
+    refuse_impossible,
+)
 from cvdata.errors import ConfigError
 from cvdata.stages.base import Resources
 from cvdata.storage import Store
@@ -67,7 +72,7 @@ def capacity(session: Session) -> Capacity:
         return Capacity(({"CPU": 1.0, "GPU": float(_gpus())},), memory, 0, 1, is_serial=True)
     if (nodes := session.nodes()) is not None:
         return Capacity(tuple(nodes), memory, 0, config.workers)
-    cpus = float(max(2, os.cpu_count() or 1, config.workers))
+    cpus = float(embedded_cpus(config.workers))
     store = object_store_size(config.object_store_bytes)
     return Capacity(({"CPU": cpus, "GPU": float(_gpus())},), memory, store, config.workers)
 

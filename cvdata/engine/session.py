@@ -13,7 +13,7 @@ from typing import Any, Literal, Protocol, TypeVar, runtime_checkable
 import psutil
 import pyarrow as pa
 
-from cvdata.allocator import keep_freed_memory
+from cvdata.engine.allocator import keep_freed_memory
 from cvdata.errors import ConfigError, CvdataError, RunInterrupted
 from cvdata.stages.base import Resources
 
@@ -159,7 +159,7 @@ class Session:
             store = object_store_size(self.config.object_store_bytes)
             ray.init(
                 address="local",
-                num_cpus=max(2, os.cpu_count() or 1, self.config.workers),
+                num_cpus=embedded_cpus(self.config.workers),
                 include_dashboard=False,
                 object_store_memory=store,
                 **quiet,
@@ -231,6 +231,11 @@ def tune_ray_data() -> None:
     context.execution_options.preserve_order = False
     context.execution_options.verbose_progress = False
     logging.getLogger("ray.data").setLevel(logging.ERROR)
+
+
+def embedded_cpus(workers: int) -> int:
+    """CPUs of an embedded Ray: those of the machine, at least two, at least one a worker."""
+    return max(2, os.cpu_count() or 1, workers)
 
 
 def object_store_size(asked: int) -> int:

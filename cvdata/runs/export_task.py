@@ -15,7 +15,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from cvdata.allocator import keep_freed_memory
+from cvdata.engine.allocator import keep_freed_memory
 from cvdata.runs.export_chunks import PlannedChunk
 from cvdata.runs.export_rows import Paths, part_rows, with_merged
 from cvdata.sinks.base import ChunkPlace

@@ -3,6 +3,7 @@
 A gate that cannot be checked because its table is not there fails: nobody looked.
 """
 
+from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, fields
 
@@ -74,45 +75,51 @@ def limits_of(gates: Gates) -> Limits:
 
 
 def _shares(workspace: Workspace, gates: Gates) -> Iterator[Checked]:
-    n_images = workspace.tables().get("records", 0)
     if gates.max_bad is not None:
-        yield _at_most("max_bad", _share(workspace, n_images, "measures", _bad), gates.max_bad)
+        yield _at_most("max_bad", _share(workspace, "measures", ["error"], _bad), gates.max_bad)
+    flagged = _flagged(workspace) if gates.max_flagged else {}
     for issue, limit in sorted(gates.max_flagged.items()):
-        share = _share(workspace, n_images, "issues", _flagged(issue))
-        yield _at_most(f"max_flagged:{issue}", share, limit)
+        yield _at_most(f"max_flagged:{issue}", flagged.get(issue), limit)
     if gates.max_copies is not None:
-        share = _share(workspace, n_images, "duplicates", _copies)
+        share = _share(workspace, "duplicates", ["image_id", "is_keeper"], _copies)
         yield _at_most("max_copies", share, gates.max_copies)
     if gates.max_leaks is not None:
         n = workspace.tables().get("leaks")
         yield _at_most("max_leaks", None if n is None else float(n), gates.max_leaks)
     if gates.min_kept is not None:
-        share = _share(workspace, n_images, "selection", _kept)
+        share = _share(workspace, "selection", ["keep"], _kept)
         yield _at_least("min_kept", share, gates.min_kept)
 
 
+def _n_images(workspace: Workspace) -> int:
+    return max(workspace.tables().get("records", 0), 1)
+
+
 def _share(
-    workspace: Workspace, n_images: int, table: str, count: Callable[[pa.Table], int | None]
+    workspace: Workspace, table: str, columns: list[str], count: Callable[[pa.Table], int]
 ) -> float | None:
-    """Counted images of all; None where the table is not there, or does not know what to count."""
+    """Counted images of all; None where the table is not there."""
     if table not in workspace.tables():
         return None
-    counts = [count(workspace.read(table, id_range=piece)) for piece in workspace.ranges()]
-    known = [n for n in counts if n is not None]
-    return sum(known) / max(n_images, 1) if known else None
+    pieces = workspace.ranges()
+    n = sum(count(workspace.read(table, columns, id_range=piece)) for piece in pieces)
+    return n / _n_images(workspace)
+
+
+def _flagged(workspace: Workspace) -> dict[str, float]:
+    """Share of the images that each issue flags; of issues that nobody looked for nothing."""
+    if "issues" not in workspace.tables():
+        return {}
+    counts = Counter(dict.fromkeys(_ISSUES, 0))  # no row: no image has anything of it
+    for piece in workspace.ranges():
+        rows = workspace.read("issues", ["issue", "is_flagged"], id_range=piece)
+        for row in rows.group_by("issue").aggregate([("is_flagged", "sum")]).to_pylist():
+            counts[row["issue"]] += row["is_flagged_sum"] or 0
+    return {issue: n / _n_images(workspace) for issue, n in counts.items()}
 
 
 def _bad(rows: pa.Table) -> int:
     return len(rows) - int(rows["error"].null_count)
-
-
-def _flagged(issue: str) -> Callable[[pa.Table], int | None]:
-    def count(rows: pa.Table) -> int | None:
-        named = rows.filter(pc.equal(rows["issue"], issue))
-        is_known = len(named) or issue in _ISSUES  # no row: no image has anything of it
-        return int(pc.sum(named["is_flagged"]).as_py() or 0) if is_known else None
-
-    return count
 
 
 def _copies(rows: pa.Table) -> int:

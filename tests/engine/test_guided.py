@@ -29,7 +29,7 @@ def test_few_items_are_a_task_each() -> None:
 
 FAULTS = """
 import resource, sys
-from cvdata.allocator import keep_freed_memory
+from cvdata.engine.allocator import keep_freed_memory
 is_told = keep_freed_memory() if sys.argv[1] == "keep" else False
 def work():
     for _ in range(200):

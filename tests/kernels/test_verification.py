@@ -37,15 +37,17 @@ def thumb(image: Image.Image, side: int = 256) -> npt.NDArray[np.uint8]:
     return np.asarray(gray)
 
 
+LIMIT = ("rocket", "text_bar")
+"""A bar over a flat sky may be a drawing's own: turned down, though it is a copy."""
+
+
 @pytest.mark.parametrize("edit", EDITS)
 @pytest.mark.parametrize("name", PHOTOS[:5])
 def test_an_edited_copy_is_a_copy(name: str, edit: str) -> None:
-    if (name, edit) == ("rocket", "text_bar"):
-        pytest.skip("a known limit: a bar over a flat sky may be a drawing's own")
     original = photo(name)
     edited = EDITS[edit](original, random.Random(7))
     verdict = verify(thumb(original), thumb(edited))
-    assert verdict.is_copy, verdict
+    assert verdict.is_copy == ((name, edit) != LIMIT), verdict
 
 
 @pytest.mark.parametrize("i", range(len(PHOTOS)))
