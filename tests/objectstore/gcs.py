@@ -20,6 +20,7 @@ from gcp_storage_emulator.server import RequestHandler, Router
 from gcp_storage_emulator.storage import Storage
 
 from tests.objectstore.server import Faults
+from tests.objectstore.serving import Serving
 
 for name in ("api", "gcp_storage_emulator"):
     logging.getLogger(name).setLevel(logging.CRITICAL)
@@ -142,12 +143,5 @@ class GcsServer:
         self.faults = Conditional.faults
         self.storage = Storage(use_memory_fs=True)
         buckets.create_bucket(BUCKET, self.storage)
-        self._server = Quiet(("127.0.0.1", 0), partial(Conditional, self.storage))
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        serving = Serving(Quiet(("127.0.0.1", 0), partial(Conditional, self.storage)))
+        self.url, self.stop = serving.url, serving.stop

@@ -13,6 +13,8 @@ from typing import Any
 from moto.server import DomainDispatcherApplication, create_backend_app
 from werkzeug.serving import make_server
 
+from tests.objectstore.serving import Serving
+
 logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
 Start = Callable[..., Any]
 FAULTS = ("refused", "throttled", "reset", "lost", "conflict", "slow")
@@ -138,12 +140,5 @@ class S3Server:
         self.faults = Faults()
         app = FaultyApp(DomainDispatcherApplication(create_backend_app), self.faults)
         self.asked = app.asked
-        self._server = make_server("127.0.0.1", 0, app, threaded=True)
-        self.url = f"http://127.0.0.1:{self._server.server_port}"
-        self._thread = threading.Thread(target=self._server.serve_forever, daemon=True)
-        self._thread.start()
-
-    def stop(self) -> None:
-        self._server.shutdown()
-        self._thread.join()
-        self._server.server_close()
+        serving = Serving(make_server("127.0.0.1", 0, app, threaded=True))
+        self.url, self.stop = serving.url, serving.stop
