@@ -127,7 +127,7 @@ class _Parser(argparse.ArgumentParser):
         for word in message.split():
             if word.startswith("--") and "unrecognized" in message:
                 message += nearest(word.split("=")[0], known)
-        super().error(message)
+        self.exit(ConfigError.exit_code, f"{self.prog}: {message}\n{self.prog} --help lists them\n")
 
 
 def nearest(name: str, known: Sequence[str]) -> str:

@@ -72,7 +72,9 @@ def test_unknown_words_are_answered_with_the_nearest(capsys: pytest.CaptureFixtu
     with pytest.raises(SystemExit) as stop:
         main(["scan", "--workspace", "w", "--chunk-row", "3"])
     assert stop.value.code == 2
-    assert "did you mean --chunk-rows" in capsys.readouterr().err
+    told = capsys.readouterr().err
+    assert "did you mean --chunk-rows" in told
+    assert len(told.splitlines()) == 2, "the answer is not below a page of usage"
 
 
 @pytest.mark.parametrize("name", sorted(JOBS))
