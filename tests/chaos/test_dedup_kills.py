@@ -1,6 +1,6 @@
 """kill -9 of dedup at any moment: the next run ends with the tables of an undisturbed one.
 
-`CVDATA_CHAOS=full` kills 30 runs; `make chaos` sets it.
+`CVDATA_CHAOS=full` kills 60 runs; `make chaos` sets it.
 """
 
 import os
@@ -21,7 +21,7 @@ from tests.jobs.flows import cvdata
 from tests.tables.flows import rows_digest
 
 IS_FULL = os.environ.get("CVDATA_CHAOS") == "full"
-KILLS = {"local": 20 if IS_FULL else 2, "shuffle": 10 if IS_FULL else 1}
+KILLS = {"local": 40 if IS_FULL else 2, "shuffle": 20 if IS_FULL else 1}
 TABLES = ("pairs", "duplicates", "leaks", "conflicts", "successions", "deduplicated")
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(7200 if IS_FULL else 600)]

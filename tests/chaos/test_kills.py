@@ -1,6 +1,6 @@
 """kill -9 of drivers, workers and sandboxes: the next run ends with the same table.
 
-`CVDATA_CHAOS=full` kills many more; `make chaos` sets it.
+`CVDATA_CHAOS=full` kills 200 drivers; `make chaos` sets it.
 """
 
 import os
@@ -32,7 +32,7 @@ from tests.chaos.drivers import (
 from tests.tables.flows import ingest, part_digests, rows_digest
 from tests.tables.stages import KeyLength
 
-SERIAL_KILLS, RAY_KILLS, WORKER_KILLS = (45, 12, 10) if IS_FULL else (6, 2, 3)
+SERIAL_KILLS, RAY_KILLS, WORKER_KILLS = (160, 40, 10) if IS_FULL else (8, 3, 3)
 N_IMAGES = 400
 TABLES = ("records", "issues", "summary", "counts")
 
