@@ -28,9 +28,16 @@ class Bank:
     offset: npt.NDArray[np.int64]
     weights: npt.NDArray[np.int32]
 
+    def part(self, first: int, n: int) -> tuple[slice, "Bank"]:
+        """The inputs that outputs `first` to `first + n` are made of, and the bank over those."""
+        wanted = slice(first, first + n)
+        start, count = self.start[wanted], self.count[wanted]
+        inputs = slice(int(start[0]), int(start[-1] + count[-1]))
+        return inputs, Bank(start - inputs.start, count, self.offset[wanted], self.weights)
+
 
 @lru_cache(maxsize=2048)
-def bank(size: int, out: int, kind: Filter) -> Bank:
+def bank(size: int, out: int, kind: str) -> Bank:
     """Weights that reduce (or enlarge) `size` pixels to `out`, one row after the other.
 
     One costs 0.1 ms and some 10 KB, and an image of a size not seen before needs eight.
@@ -43,32 +50,42 @@ def bank(size: int, out: int, kind: Filter) -> Bank:
 def resize(plane: Plane, sizes: Sequence[Size], kind: Filter) -> list[Plane]:
     """(H, W) uint8 -> one (height, width) each: Pillow's ``resize`` of a channel, to the bit.
 
-    Every pass rounds to 8 bits, so the order of the passes matters: Pillow 13 and later reduce
-    columns first where the height shrinks by more than twice what the width does, else rows first.
+    Every pass rounds to 8 bits, so the order of the passes matters.
     """
     turned: Plane | None = None
     thumbs = []
     for height, width in sizes:
         across = bank(plane.shape[1], width, kind)
         down = bank(plane.shape[0], height, kind)
-        if plane.shape[0] > max(height, height + 2 * (plane.shape[1] - width)):
-            thumbs.append(_transposed(_reduce(_transposed(_reduce(plane, down)), across)))
+        if is_column_first(plane.shape, (height, width)):
+            thumbs.append(transposed(reduced(transposed(reduced(plane, down)), across)))
         else:
-            turned = _transposed(plane) if turned is None else turned
-            thumbs.append(_reduce(_transposed(_reduce(turned, across)), down))
+            turned = transposed(plane) if turned is None else turned
+            thumbs.append(reduced(transposed(reduced(turned, across)), down))
     return thumbs
 
 
-def _transposed(plane: Plane) -> Plane:
+def is_column_first(size: Sequence[int], target: Size) -> bool:
+    """Whether Pillow 13 and later reduce columns before rows: rows, unless much more goes there.
+
+    Columns come first where the height shrinks by more than twice what the width does.
+    """
+    return size[0] - target[0] > max(0, 2 * (size[1] - target[1]))
+
+
+def transposed(image: Plane) -> Plane:
+    """(H, W) or (H, W, 3) uint8 with its first two axes exchanged, as an array of its own."""
     import cv2
 
-    return np.asarray(cv2.transpose(plane), np.uint8).reshape(plane.shape[1], plane.shape[0])
+    shape = (image.shape[1], image.shape[0], *image.shape[2:])
+    return np.asarray(cv2.transpose(image), np.uint8).reshape(shape)
 
 
-def _reduce(plane: Plane, down: Bank) -> Plane:
-    reduced = np.empty((down.start.size, plane.shape[1]), np.uint8)
-    _reduce_columns(plane, down.start, down.count, down.offset, down.weights, reduced)
-    return reduced
+def reduced(plane: Plane, down: Bank) -> Plane:
+    """C-contiguous (H, W) uint8 -> (rows of the bank, W): each column reduced on its own."""
+    out = np.empty((down.start.size, plane.shape[1]), np.uint8)
+    _reduce_columns(plane, down.start, down.count, down.offset, down.weights, out)
+    return out
 
 
 @compiled(f"void({GRAY}, int64[::1], int64[::1], int64[::1], int32[::1], uint8[:,::1])")

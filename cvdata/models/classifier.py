@@ -67,7 +67,7 @@ class ClassifierNetwork:
         return {self.output: self._run(batch)}
 
     def _onnx(self, device: str = "cpu") -> Any:
-        from cvdata.models.onnx_session import open_session
+        from cvdata.models.onnx_session import only, open_session
 
         identity = self.source.identity
         cached = onnx_export.find_cached(identity)
@@ -75,7 +75,8 @@ class ClassifierNetwork:
             module, labels, outputs = self.source.build(self.execution.allow_download)
             notes = {"labels": json.dumps(list(labels))}
             cached = onnx_export.export(module, identity, self.source.size, outputs, notes)
-        session = open_session(cached[0], device, self.execution.threads)
+        graph = only(cached[0], [self.output])
+        session = open_session(graph, device, self.execution.threads)
         self.labels = json.loads(session.get_modelmeta().custom_metadata_map["labels"])
         return lambda batch: session.run([self.output], {onnx_export.INPUT: batch})[0]
 

@@ -154,6 +154,17 @@ def without_sizes(path: Path) -> bytes:
     return bytes(model.SerializeToString())
 
 
+def only(path: Path, outputs: Sequence[str]) -> bytes:
+    """The graph without what the wanted outputs do not need: ONNX Runtime would compute all."""
+    import onnx
+    from onnx.utils import Extractor
+
+    whole = onnx.load(path, load_external_data=False)
+    part = Extractor(whole).extract_model([i.name for i in whole.graph.input], list(outputs))
+    part.metadata_props.extend(whole.metadata_props)
+    return bytes(part.SerializeToString())
+
+
 def open_session(graph: Path | bytes, device: str, threads: int = 1) -> Any:
     """An `onnxruntime.InferenceSession` on `device`, all graph optimisations on.
 

@@ -10,7 +10,8 @@ from PIL import Image
 
 from cvdata.models import Model, ModelOptions, Task, resolve
 from cvdata.models.batching import Runner
-from cvdata.models.onnx_export import cached_path, find_cached
+from cvdata.models.onnx_export import INPUT, cached_path, find_cached
+from cvdata.models.onnx_session import only, open_session
 from tests.models.conftest import default_model
 
 
@@ -39,6 +40,18 @@ def test_embeddings_equal_a_plain_torchvision_loop(
     np.testing.assert_allclose(np.linalg.norm(ours, axis=1), 1, atol=1e-6)
     assert (ours * theirs).sum(axis=1).min() >= 0.9999
     np.testing.assert_allclose(ours, theirs, atol=1e-4)
+
+
+def test_only_what_is_asked_for_is_computed(imagenet: list[np.ndarray]) -> None:
+    network = default_model(Task.EMBED).network
+    found = find_cached(network.source.identity)
+    assert found is not None
+    images = np.stack([np.asarray(Image.fromarray(i).resize((224, 224))) for i in imagenet[:3]])
+    whole, part = open_session(found[0], "cpu"), open_session(only(found[0], ["embedding"]), "cpu")
+    assert [o.name for o in part.get_outputs()] == ["embedding"]
+    assert len(only(found[0], ["embedding"])) < found[0].stat().st_size - 4 * 1000 * 1280
+    vectors = [s.run(["embedding"], {INPUT: images})[0] for s in (whole, part)]
+    np.testing.assert_array_equal(*vectors)
 
 
 def torchvision_embeddings(images: list[np.ndarray]) -> np.ndarray:
