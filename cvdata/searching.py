@@ -59,7 +59,7 @@ class Search(ModelSettings):
     """Hex id of an image of the workspace; itself is left out."""
     text: str | None = None
     """Words, where the model has a text tower."""
-    top_k: int = Field(10, ge=1, le=10_000)
+    top_k: int = Field(10, ge=1, le=10_000, validation_alias=AliasChoices("top_k", "k"))
     """How many images."""
     min_score: float = Field(-1.0, ge=-1, le=1)
     """Leave out what has a smaller cosine to the query; 1 is the same vector."""

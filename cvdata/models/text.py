@@ -27,12 +27,13 @@ def text_vectors(model: Model, texts: Sequence[str]) -> Floats:
     Raises `ConfigError` where it has no text tower, or gives vectors that are not as long as
     those of its images.
     """
-    if not isinstance(model, TextEncoder):
+    encode = getattr(model, "encode_text", None)  # None too where the network has no such tower
+    if encode is None:
         raise ConfigError(
             f"{model.name} has no text tower (a method encode_text): ask with --image or "
             "--image-id, or embed the images with a model that has one (docs/search.md)"
         )
-    vectors = np.asarray(model.encode_text(texts), np.float32)
+    vectors = np.asarray(encode(texts), np.float32)
     if vectors.shape != (len(texts), model.dimension):
         raise ConfigError(
             f"encode_text of {model.name} gave an array of {vectors.shape}, "

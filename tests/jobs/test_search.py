@@ -101,7 +101,7 @@ def test_a_file_from_outside_finds_its_source_first(
     assert scores == sorted(scores, key=lambda s: -float(str(s)))
     high = _json(
         capsys, "--workspace", folder / "w", "--image", tmp_path / "resaved.jpg",
-        "--min-score", scores[2], "--top-k", "7",
+        "--min-score", scores[2], "-k", "7",
     )  # fmt: skip
     assert high == found[:3]
     page = tmp_path / "pages" / "like.html"
@@ -112,6 +112,13 @@ def test_a_file_from_outside_finds_its_source_first(
     assert str(found[0]["image_id"]) in out
     assert "recall@10" in out
     _check_page(page, tmp_path, 11)
+
+
+def test_a_model_of_the_catalogue_without_a_text_tower_says_so(
+    sampled: tuple[Path, Truth], capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(["search", "--workspace", str(sampled[0] / "w"), "--text", "red"]) == 2
+    assert "mobilenet_v2 has no text tower" in capsys.readouterr().err
 
 
 class _Seen(HTMLParser):

@@ -59,6 +59,7 @@ def test_both_towers_equal_open_clips(weights: Path, imagenet: list[np.ndarray])
         words = net.encode_text(open_clip.get_tokenizer(SMALL)(WORDS), normalize=True).numpy()
     model = resolve(f"open_clip/{SMALL}", _given(weights))
     assert isinstance(model, TextEncoder)
+    assert model.encode_text is not None
     runner = Runner(model, "cpu", batch_size=4)
     runner.setup()
     found = np.stack(runner.predict(some))
