@@ -248,6 +248,6 @@ def test_range_recall_counts_pairs(templates: dict[str, Template], vectors: np.n
     rates = []
     for effort in (1, 4, 16):
         searcher.set_effort(effort)
-        rates.append(range_recall(searcher, truth))
+        rates.append(range_recall(searcher, truth, truth.threshold))
     assert rates[0].found < rates[1].found <= rates[2].found == rates[2].total == len(truth.query)
     assert str(Rate(0, 0, 0)) == "nothing to find"

@@ -2,6 +2,8 @@
 
 A held-out query is a row that the index was not trained on and whose own row does not count as an
 answer; in an index whose rows are stored each by itself that is the same as a query from outside.
+A dataset without near-duplicates has no pair to find: range recall is measured with made queries
+too, rows that are turned away until the threshold.
 """
 
 from collections.abc import Mapping
@@ -11,9 +13,9 @@ from typing import Any
 import numpy as np
 
 from cvdata.index.exact import Nearest
-from cvdata.index.ranges import clustered_lower
+from cvdata.index.ranges import clustered_lower, moved_rows
 from cvdata.index.searcher import Searcher
-from cvdata.kernels.neighbors import F32, I64
+from cvdata.kernels.neighbors import F32, I64, unit_rows
 
 KS = (1, 10, 100)
 
@@ -32,6 +34,7 @@ class Truth:
     threshold: float
     query: I64
     row: I64
+    made: "Pairs | None" = None
 
     def take(self, some: I64) -> "Truth":
         """The truth of these queries alone."""
@@ -45,7 +48,28 @@ class Truth:
             self.threshold,
             place[self.query[kept]],
             self.row[kept],
+            self.made,
         )
+
+
+@dataclass(frozen=True)
+class Pairs:
+    """Queries (q, D) and every (query, row) of them that lies within the threshold."""
+
+    queries: F32
+    query: I64
+    row: I64
+
+
+def made_queries(vectors: F32, threshold: float) -> F32:
+    """Each unit row (n, D), n > 0, turned toward the next to a cosine from `threshold` to 1.
+
+    What a slightly changed copy of the row's image would ask; cosines are spread evenly, so that
+    the hardest count as much as the easiest.
+    """
+    start = vectors.astype(np.float64)
+    cosine = threshold + (1 - threshold) * (np.arange(len(start)) + 0.5) / len(start)
+    return unit_rows(moved_rows(start, np.roll(start, 1, axis=0), cosine[:, None]))
 
 
 @dataclass(frozen=True)
@@ -80,7 +104,10 @@ class Rate:
 
 @dataclass(frozen=True)
 class Measured:
-    """recall@k by k, range recall at `threshold`, of `n_queries` held-out queries."""
+    """recall@k by k, range recall at `threshold`, of `n_queries` held-out queries.
+
+    `made`: range recall by `n_made` made queries; None on cards of before it was measured.
+    """
 
     n_queries: int
     at: Mapping[int, Rate]
@@ -88,6 +115,8 @@ class Measured:
     range: Rate
     n_tuned_on: int = 0
     tried: Mapping[int, float] = field(default_factory=dict)
+    made: Rate | None = None
+    n_made: int = 0
 
     def to_json(self) -> dict[str, Any]:
         """For the card."""
@@ -98,6 +127,8 @@ class Measured:
             "range": self.range.to_json(),
             "n_tuned_on": self.n_tuned_on,
             "tried": {str(k): v for k, v in self.tried.items()},
+            "made": self.made and self.made.to_json(),
+            "n_made": self.n_made,
         }
 
     @staticmethod
@@ -110,6 +141,8 @@ class Measured:
             Rate.from_json(value["range"]),
             value["n_tuned_on"],
             {int(k): float(v) for k, v in value["tried"].items()},
+            Rate.from_json(value["made"]) if value.get("made") else None,
+            int(value.get("n_made", 0)),
         )
 
 
@@ -138,9 +171,9 @@ def _without_own(given: Nearest, own: I64, k: int) -> tuple[I64, Any]:
     return np.take_along_axis(given.rows, rank, 1), np.take_along_axis(given.scores, rank, 1)
 
 
-def range_recall(searcher: Searcher, truth: Truth) -> Rate:
-    """Of all pairs with a cosine of at least the truth's threshold, how many the index finds."""
-    query, row = searcher.within(truth.queries, truth.threshold)
+def range_recall(searcher: Searcher, truth: Truth | Pairs, threshold: float) -> Rate:
+    """Of all pairs with a cosine of at least `threshold`, the truth's, how many the index finds."""
+    query, row = searcher.within(truth.queries, threshold)
     hit = np.isin(truth.query * searcher.n + truth.row, query * searcher.n + row)
     lower = clustered_lower(truth.query, hit, len(truth.queries))
     return Rate(int(hit.sum()), len(hit), lower)
@@ -171,5 +204,10 @@ def measure(searcher: Searcher, truth: Truth, k: int, target: float) -> Measured
         measured = truth.take(every[::2])
     at = {one: recall_at(searcher, measured, one) for one in sorted({*KS, k})}
     n_tuned_on = len(every[1::2]) if tried else 0
-    found = range_recall(searcher, measured)
-    return Measured(len(measured.queries), at, truth.threshold, found, n_tuned_on, tried)
+    found = range_recall(searcher, measured, truth.threshold)
+    rate, n_made = None, 0
+    if truth.made is not None:
+        rate, n_made = range_recall(searcher, truth.made, truth.threshold), len(truth.made.queries)
+    return Measured(
+        len(measured.queries), at, truth.threshold, found, n_tuned_on, tried, rate, n_made
+    )

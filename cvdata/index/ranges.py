@@ -19,6 +19,7 @@ from cvdata.kernels.neighbors import (
 )
 
 F32 = npt.NDArray[np.float32]
+F64 = npt.NDArray[np.float64]
 I64 = npt.NDArray[np.int64]
 
 EXACT_BELOW = 200_000
@@ -228,13 +229,21 @@ def _queries(vectors: F32, threshold: float, target: RecallTarget) -> tuple[F32,
     size = min(len(vectors), max(1, target.n_queries // 2))
     plain = np.sort(rng.choice(len(vectors), size, replace=False))
     start, toward = vectors[rng.choice(len(vectors), (2, size))].astype(np.float64)
-    toward -= (start * toward).sum(axis=1, keepdims=True) * start
-    norm = np.linalg.norm(toward, axis=1, keepdims=True)
-    toward = np.where(norm > 1e-6, toward / np.maximum(norm, 1e-6), 0)
-    cosine = rng.uniform(threshold, 1, (size, 1))
-    moved = cosine * start + np.sqrt(1 - cosine**2) * toward
-    queries = np.concatenate([vectors[plain], moved.astype(np.float32)])
+    moved = moved_rows(start, toward, rng.uniform(threshold, 1, (size, 1)))
+    queries = np.concatenate([vectors[plain], moved])
     return unit_rows(queries), np.concatenate([plain, np.full(size, -1)])
+
+
+def moved_rows(start: F64, toward: F64, cosine: F64) -> F32:
+    """Each unit row of `start` (n, D) turned toward that of `toward`, to `cosine` (n, 1) with it.
+
+    float32 (n, D). Where both are parallel there is no way to turn: the row is `start`'s own.
+    """
+    across = toward - (start * toward).sum(axis=1, keepdims=True) * start
+    norm = np.linalg.norm(across, axis=1, keepdims=True)
+    across = np.where(norm > 1e-6, across / np.maximum(norm, 1e-6), 0)
+    moved: F32 = (cosine * start + np.sqrt(1 - cosine**2) * across).astype(np.float32)
+    return moved
 
 
 def clustered_lower(query: I64, hit: npt.NDArray[np.bool_], n_queries: int) -> float:

@@ -11,6 +11,7 @@ import pyarrow.parquet as pq
 from cvdata.engine.session import EngineConfig, Session
 from cvdata.errors import WorkspaceError
 from cvdata.index.kept import Card, faiss_version, write_index
+from cvdata.index.measured import Measured
 from cvdata.index.searcher import Searcher
 from cvdata.runs.index_build import Built, build
 from cvdata.runs.index_files import CARD, FILE, FOLDER, IDS, artifact_name, inputs_of, read_card
@@ -87,9 +88,23 @@ def lines(card: Card) -> list[str]:
         f"index: {card.n:,} vectors of {card.dimension:,} numbers of {card.table}",
         f"  {card.factory}{effort}, {card.size_bytes / 1e6:,.1f} MB: {card.why}",
         f"  {at}",
-        f"  pairs with a cosine of at least {m.threshold:g}: recall {m.range}",
+        *_range_lines(m),
         f"  of exact search, by {m.n_queries:,} held-out queries; in brackets the 95 % lower bound",
     ]
+
+
+def _range_lines(m: Measured) -> list[str]:
+    """What a search by score finds; where the queries have no pair, that is said, not a figure."""
+    told = [f"  pairs with a cosine of at least {m.threshold:g}: "]
+    if m.range.total:
+        told[0] += f"recall {m.range}, of {m.range.total:,} pairs of the held-out queries"
+    else:
+        told[0] += "the held-out queries have none, so there is no recall of such"
+    if m.made is not None:
+        made = f"  as near to {m.n_made:,} made queries, images turned away by as much: "
+        found = f"recall {m.made}, of {m.made.total:,} pairs" if m.made.total else "none lies there"
+        told.append(made + found)
+    return told
 
 
 def is_below_target(card: Card) -> bool:

@@ -12,7 +12,7 @@ from cvdata.engine.session import Session
 from cvdata.engine.shuffle import SPILL
 from cvdata.index.choice import POINTS_PER_LIST
 from cvdata.index.exact import SPARE, Nearest
-from cvdata.index.measured import KS, Measured, Truth, measure
+from cvdata.index.measured import KS, Measured, Pairs, Truth, made_queries, measure
 from cvdata.index.searcher import Searcher
 from cvdata.index.trained import U8, Template, empty, n_training, train
 from cvdata.kernels.neighbors import F32, I64
@@ -48,10 +48,11 @@ class Built:
 
 @dataclass(frozen=True)
 class _Sets:
-    """Rows in the order of the index, those that are queries, those that may be trained on."""
+    """Rows in the order of the index: queries, answers that become made queries, training."""
 
     rows: Rows
     queries: I64
+    turned: I64
     training: I64
     n_answers: int
 
@@ -67,9 +68,9 @@ def build(store: Store, session: Session, planned: Planned, settings: IndexSetti
         sample = _read(session, read, sets.rows, sets.training)
         template = train(factory, sample, dimension)
         trained_rows = len(planned.rows) if len(sets.training) else 0
-    queries = _read(session, read, sets.rows, sets.queries)
+    asked = _queries(session, read, sets, settings.threshold)
     folder = f"{SPILL}/{secrets.token_hex(8)}"
-    codes, truth = _pass(store, session, planned, sets, (template, queries, folder), settings)
+    codes, truth = _pass(store, session, planned, sets, (template, asked, folder), settings)
     index = template.filled(codes[: sets.n_answers])
     last = codes[sets.n_answers :].copy()
     del codes
@@ -104,7 +105,17 @@ def _sets(rows: Rows, factory: str, dimension: int, n_queries: int) -> _Sets:
         by_chance = np.argsort(rows.chance, kind="stable")
     most = min(n_train, max(1, SAMPLE_BYTES // (4 * dimension)))
     training = by_chance[~is_held_out[by_chance]][:most] if n_train else by_chance[:0]
-    return _Sets(rows, queries, np.sort(training), n_answers)
+    # in a graph the queries are no answers: others are turned
+    turned = queries if n_answers == n else by_chance[by_chance < n_answers]
+    return _Sets(rows, queries, turned[:n_queries], np.sort(training), n_answers)
+
+
+def _queries(session: Session, read: ReadVectors, sets: _Sets, threshold: float) -> F32:
+    """The held-out queries, then the made ones."""
+    both = np.union1d(sets.queries, sets.turned)
+    vectors = _read(session, read, sets.rows, both)
+    held, turned = (vectors[np.searchsorted(both, one)] for one in (sets.queries, sets.turned))
+    return np.concatenate([held, made_queries(turned, threshold)])
 
 
 def _read(session: Session, read: ReadVectors, rows: Rows, some: I64) -> F32:
@@ -126,7 +137,8 @@ def _pass(
 ) -> tuple[U8, Truth]:
     """Every vector once: codes of all rows, and what is truly near the queries."""
     template, queries, folder = shared
-    n = len(sets.rows)
+    n, n_held = len(sets.rows), len(sets.queries)
+    own = np.concatenate([sets.queries, np.full(len(queries) - n_held, -1)])
     codes = np.empty((n, template.code_bytes), np.uint8)
     is_new = np.ones(n, bool)
     if planned.held is not None:
@@ -136,7 +148,7 @@ def _pass(
         Shared.put(store, folder, data)
         for data in (
             template.to_bytes(),
-            pack_queries(queries, sets.queries),
+            pack_queries(queries, own),
             np.packbits(is_new).tobytes(),
         )
     ]
@@ -146,16 +158,21 @@ def _pass(
     )  # fmt: skip
     items = slices(sets.rows, np.arange(n), planned.dimension)
     try:
-        found = _gather(session, work, items, codes, len(queries))
+        near, query, row = _gather(session, work, items, codes, n_held)
     finally:
         for file in files:
             file.delete()
-    return codes, Truth(queries, sets.queries, *found)
+    held, made = query < n_held, query >= n_held
+    pairs = Pairs(queries[n_held:], query[made] - n_held, row[made])
+    truth = Truth(
+        queries[:n_held], sets.queries, near, settings.threshold, query[held], row[held], pairs
+    )
+    return codes, truth
 
 
 def _gather(
     session: Session, work: MakeShard, items: list[Slice], codes: U8, n_queries: int
-) -> tuple[Nearest, float, I64, I64]:
+) -> tuple[Nearest, I64, I64]:
     near = Nearest.none(n_queries)
     pairs: list[tuple[I64, I64]] = [(np.empty(0, np.int64), np.empty(0, np.int64))]
     with ProgressBar("index", len(codes), "vectors") as bar:
@@ -167,4 +184,4 @@ def _gather(
             bar.advance(shard.n_rows)
     query, row = (np.concatenate(column) for column in zip(*pairs, strict=True))
     order = np.lexsort((row, query))
-    return near, work.threshold, query[order], row[order]
+    return near, query[order], row[order]

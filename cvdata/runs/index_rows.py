@@ -177,8 +177,9 @@ class Shard:
 class MakeShard:
     """Slice -> `Shard`: each vector is read once, encoded where it is new, shown to the queries.
 
-    Rows from `n_answers` on are no answers: in a graph they are the queries themselves. `is_new`
-    has a bit for each row of the index.
+    Rows from `n_answers` on are no answers: in a graph they are the queries themselves. Queries
+    without a row of their own (-1), which come last, are asked for pairs alone. `is_new` has a
+    bit for each row of the index.
     """
 
     store: Store
@@ -201,7 +202,8 @@ class MakeShard:
             codes = _load_template(self.template, self.factory).encode(vectors[new])
         is_answer = rows < self.n_answers
         answers, numbers = vectors[is_answer], rows[is_answer]
-        near = nearest(queries, own, answers, numbers, self.k + SPARE)
+        held = slice(int((own >= 0).sum()))
+        near = nearest(queries[held], own[held], answers, numbers, self.k + SPARE)
         query, row = within(queries, own, answers, numbers, self.threshold)
         return Shard(len(rows), rows[new], codes, near, query, row)
 
