@@ -21,6 +21,29 @@ _FINAL = (
 _OURS = (TypeError, AttributeError, NotImplementedError, AssertionError)
 _FORBIDDEN = (401, 403)
 """HTTP answers that concern one file and not the world."""
+_CREDENTIALS = frozenset(
+    {
+        "AuthorizationHeaderMalformed",
+        "ExpiredToken",
+        "InvalidAccessKeyId",
+        "InvalidToken",
+        "RequestTimeTooSkewed",
+        "SignatureDoesNotMatch",
+        "TokenRefreshRequired",
+    }
+)
+"""S3's answers that concern who asks: no file is at fault, and asking again does not help."""
+
+
+def answer_of(error: BaseException) -> tuple[str, int]:
+    """S3's error code and HTTP status that `error` was made of; "" and 0 where it was not."""
+    found: BaseException | None = error
+    while found is not None:
+        if isinstance(answer := getattr(found, "response", None), dict):
+            status = answer.get("ResponseMetadata", {}).get("HTTPStatusCode", 0)
+            return str(answer.get("Error", {}).get("Code", "")), int(status)
+        found = found.__cause__
+    return "", 0
 
 
 @dataclass(frozen=True)
@@ -39,9 +62,13 @@ class Retry:
         for attempt in range(self.attempts):
             try:
                 return action()
-            except (*_FINAL, *_OURS):
+            except (*_FINAL, *_OURS) as error:
+                if answer_of(error)[0] in _CREDENTIALS:
+                    raise _refused(doing, error) from error
                 raise
             except Exception as error:  # stores raise their own kinds; all others are faults
+                if answer_of(error)[0] in _CREDENTIALS:
+                    raise _refused(doing, error) from error
                 if getattr(error, "status", None) in _FORBIDDEN:
                     raise PermissionError(str(error)) from error
                 if attempt + 1 >= self.attempts:
@@ -55,3 +82,10 @@ class Retry:
     def _wait(self, attempt: int) -> float:
         limit = min(self.cap_seconds, self.base_seconds * 2.0**attempt)
         return random.uniform(0.0, limit)  # noqa: S311  jitter is no secret
+
+
+def _refused(doing: str, error: BaseException) -> StorageError:
+    return StorageError(
+        f"{doing} failed: the store does not take the credentials ({answer_of(error)[0]}); renew "
+        "them and run the same command again: finished parts are kept"
+    )

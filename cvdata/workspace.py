@@ -65,15 +65,20 @@ class Workspace:
     def prepare(self) -> "Workspace":
         """Make the workspace if it is new, and refuse a store or a format that cannot be used."""
         if self.store.exists(_FORMAT_FILE):
-            found = json.loads(self.store.get(_FORMAT_FILE)).get("format")
-            if found != FORMAT_VERSION:
+            found = json.loads(self.store.get(_FORMAT_FILE))
+            if found.get("format") != FORMAT_VERSION:
                 raise ConfigError(
-                    f"{self.store.url} has workspace format {found}; this cvdata reads "
+                    f"{self.store.url} has workspace format {found.get('format')}; this cvdata reads "
                     f"{FORMAT_VERSION}: use the version that wrote it, or another --workspace"
                 )
+            if not found.get("is_probed", True):
+                self.store.probe()
             return self
         self.store.probe()
-        self.store.put_new(_FORMAT_FILE, json.dumps({"format": FORMAT_VERSION}).encode())
+        made = {"format": FORMAT_VERSION}
+        if self.store.single_writer:
+            made["is_probed"] = False
+        self.store.put_new(_FORMAT_FILE, json.dumps(made).encode())
         return self
 
     def tables(self) -> dict[str, int]:

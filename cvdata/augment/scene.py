@@ -58,7 +58,7 @@ class Scene:
         """The scene of image `number`; pixels are copied, boxes are cut to the image."""
         height, width = pixels.shape[:2]
         # Planes one after the other: torchvision works on them up to six times as fast.
-        planes = np.array(pixels.transpose(2, 0, 1), np.uint8, order="C")
+        planes = separated(pixels)
         corners = np.asarray(boxes, np.float32).reshape(-1, 4)
         limits = np.array([width, height, width, height], np.float32)
         points = np.asarray(keypoints, np.float32).reshape(-1, 2)
@@ -127,6 +127,25 @@ class Scene:
         x, y = self.keypoints[:, 0], self.keypoints[:, 1]
         found: npt.NDArray[np.bool_] = (x >= 0) & (y >= 0) & (x <= self.width) & (y <= self.height)
         return found
+
+
+def separated(pixels: Pixels) -> Pixels:
+    """(H, W, 3) uint8 of any strides -> (3, H, W), a copy; OpenCV is ten times NumPy's speed."""
+    import cv2
+
+    planes = np.empty((3, *pixels.shape[:2]), np.uint8)
+    cv2.split(pixels, list(planes))
+    return planes
+
+
+def interleaved(pixels: Pixels) -> Pixels:
+    """The same (H, W, 3) uint8 with the values of a pixel side by side in memory."""
+    import cv2
+
+    if pixels.flags.c_contiguous:
+        return pixels
+    merged = cv2.merge([np.ascontiguousarray(plane) for plane in pixels.transpose(2, 0, 1)])
+    return np.asarray(merged, np.uint8)
 
 
 def _origins(number: int, n: int) -> Ints:

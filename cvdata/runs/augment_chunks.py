@@ -41,14 +41,24 @@ class AugmentChunk:
 
     def __call__(self, task: ChunkTask) -> Part:
         """The receipt. A chunk that is finished already is not run again."""
+        return self.write(self.compute(task))
+
+    def compute(self, task: ChunkTask) -> "Part | pa.Table":
+        """The rows of the copies, which are written; the receipt of a chunk that is finished."""
         keys = sort_rows(task.tasks.select(KEY_COLUMNS))
         found = receipt(self.store, self.spec.path_of_keys(keys))
         if found is not None:
             return found
         at = pa.array(np.frombuffer(task.positions, np.uint32))
         images = pa.concat_tables([_records(self.store, task.part).take(at), task.partners])
-        rows = self.stage(task.tasks, with_merged(images, task.merged))
-        return write_keyed(self.store, self.spec, rows)
+        return self.stage(task.tasks, with_merged(images, task.merged))
+
+    def write(self, made: "Part | pa.Table") -> Part:
+        """The receipt of these rows; the files that they tell of are durable before they are."""
+        if isinstance(made, Part):
+            return made
+        self.stage.gallery.settle()
+        return write_keyed(self.store, self.spec, made)
 
 
 def with_merged(images: pa.Table, merged: pa.Table) -> pa.Table:

@@ -14,12 +14,12 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
+from cvdata.durable import TEMP_PREFIX
 from cvdata.errors import StorageError
 from cvdata.retry import Retry
 from cvdata.sinks.behind import BehindFile, RawFile, Written, write_whole
 from cvdata.sources.threads import world
 
-TEMP_PREFIX = ".tmp-"
 _LOCAL_THREADS, _REMOTE_THREADS = 2, 16
 _BATCH_BYTES, _BATCH_FILES = 1 << 20, 16
 _LOCAL_WAITING_BYTES, _REMOTE_WAITING_BYTES = 8 << 20, 64 << 20

@@ -65,7 +65,10 @@ class Recipe:
 
 @dataclass(frozen=True)
 class Gallery:
-    """Where copies are written: files below `folder` of `store`, named by their content."""
+    """Where copies are written: files below `folder` of `store`, named by their content.
+
+    They outlast a power cut once `settle` has returned, which comes before their rows are written.
+    """
 
     store: Store
     folder: str
@@ -74,8 +77,12 @@ class Gallery:
         """(uri, sha256) of the file; one that is there already is not written again."""
         name = digest(data)
         path = f"{self.folder}/{name[:2]}/{name}{suffix}"
-        self.store.put_new(path, data)
+        self.store.put_content(path, data)
         return self.uri(path), bytes.fromhex(name)
+
+    def settle(self) -> None:
+        """Wait until the files are where nothing can lose them."""
+        self.store.settle()
 
     def uri(self, path: str) -> str:
         """The uri of a path below the store."""

@@ -15,7 +15,7 @@ import numpy as np
 import xxhash
 
 from cvdata.augment.policy import Policy, Written
-from cvdata.augment.scene import Pixels, Scene
+from cvdata.augment.scene import Pixels, Scene, interleaved
 from cvdata.augment.tensors import pin_threads
 from cvdata.errors import ErrorCode, ImageError, printable
 from cvdata.image import Limits, open_image
@@ -42,14 +42,13 @@ class Encoding:
 
     def __call__(self, pixels: Pixels) -> bytes:
         """(H, W, 3) or, for PNG, (H, W) uint8 -> bytes; the same pixels, the same bytes."""
-        own = np.ascontiguousarray(pixels)
         if self.format == "jpeg":
             import simplejpeg
 
-            return bytes(simplejpeg.encode_jpeg(own, self.quality, "RGB", "444"))
+            return bytes(simplejpeg.encode_jpeg(interleaved(pixels), self.quality, "RGB", "444"))
         import cv2
 
-        flipped = own if own.ndim == 2 else np.ascontiguousarray(own[..., ::-1])
+        flipped = interleaved(pixels[..., ::-1]) if pixels.ndim == 3 else pixels
         _, data = cv2.imencode(".png", flipped, [cv2.IMWRITE_PNG_COMPRESSION, 6])
         return data.tobytes()
 
