@@ -65,13 +65,13 @@ class Workspace:
     def prepare(self) -> "Workspace":
         """Make the workspace if it is new, and refuse a store or a format that cannot be used."""
         if self.store.exists(_FORMAT_FILE):
-            found = json.loads(self.store.get(_FORMAT_FILE))
-            if found.get("format") != FORMAT_VERSION:
+            made = json.loads(self.store.get(_FORMAT_FILE))
+            if (found := made.get("format")) != FORMAT_VERSION:
                 raise ConfigError(
-                    f"{self.store.url} has workspace format {found.get('format')}; this cvdata reads "
+                    f"{self.store.url} has workspace format {found}; this cvdata reads "
                     f"{FORMAT_VERSION}: use the version that wrote it, or another --workspace"
                 )
-            if not found.get("is_probed", True):
+            if not made.get("is_probed", True):
                 self.store.probe()
             return self
         self.store.probe()

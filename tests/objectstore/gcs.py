@@ -56,23 +56,31 @@ class Conditional(RequestHandler):  # type: ignore[misc]
     lock: ClassVar[Any] = threading.RLock()
 
     def handle_one(self, method: str) -> None:
-        fault = self.faults.draw(method)
+        fault = self.faults.draw(method, is_exclusive=self._is_exclusive)
         if fault in STATUS or (fault == "conflict"):
             return self._refuse(STATUS.get(fault, 409))
         if fault == "reset":
             return self._hang_up()
         if fault == "slow":
             time.sleep(0.3)
-        if fault == "lost":
+        told = self.wfile
+        if fault in ("lost", "taken"):
             self.wfile = _Nowhere()
         try:
             with self.lock:
                 Router(self).handle(method)
         except Taken:
-            return self._answer(412)
+            return self._answer_on(told)
         if fault == "lost":
             self._hang_up()
+        if fault == "taken":
+            self._answer_on(told)
         return None
+
+    def _answer_on(self, told: Any) -> None:
+        """The name is taken, whatever was heard of it before."""
+        self.wfile = told
+        self._answer(412)
 
     def do_GET(self) -> None:  # noqa: N802
         self.handle_one("GET")
@@ -89,9 +97,11 @@ class Conditional(RequestHandler):  # type: ignore[misc]
     @property
     def storage(self) -> Any:
         """What is stored; it refuses to replace a file where the request says so."""
-        query = parse_qs(urlparse(self.path).query)
-        is_exclusive = query.get("ifGenerationMatch") == ["0"]
-        return Exclusive(self._stored) if is_exclusive else self._stored
+        return Exclusive(self._stored) if self._is_exclusive else self._stored
+
+    @property
+    def _is_exclusive(self) -> bool:
+        return parse_qs(urlparse(self.path).query).get("ifGenerationMatch") == ["0"]
 
     @storage.setter
     def storage(self, stored: Storage) -> None:

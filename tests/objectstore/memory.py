@@ -26,8 +26,8 @@ class FaultyMemory(MemoryFileSystem):  # type: ignore[misc]
     faults: ClassVar[Faults] = Faults()
     lock: ClassVar[Any] = threading.RLock()
 
-    def _asked(self, method: str, action: Callable[[], T]) -> T:
-        fault = self.faults.draw(method)
+    def _asked(self, method: str, action: Callable[[], T], *, is_exclusive: bool = False) -> T:
+        fault = self.faults.draw(method, is_exclusive=is_exclusive)
         if fault in MESSAGES:
             raise OSError(MESSAGES[fault])
         if fault == "slow":
@@ -36,6 +36,8 @@ class FaultyMemory(MemoryFileSystem):  # type: ignore[misc]
             done = action()
         if fault == "lost":
             raise TimeoutError("no answer")
+        if fault == "taken":
+            raise FileExistsError("412 Precondition Failed")
         return done
 
     def cat_file(self, path: str, *args: Any, **kwargs: Any) -> Any:
@@ -43,7 +45,9 @@ class FaultyMemory(MemoryFileSystem):  # type: ignore[misc]
 
     def pipe_file(self, path: str, value: bytes, mode: str = "overwrite", **kwargs: Any) -> None:
         write = super().pipe_file
-        self._asked("PUT", lambda: write(path, value, mode=mode, **kwargs))
+        self._asked(
+            "PUT", lambda: write(path, value, mode=mode, **kwargs), is_exclusive=mode == "create"
+        )
 
     def rm_file(self, path: str) -> None:
         remove = super().rm_file

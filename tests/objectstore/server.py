@@ -17,7 +17,15 @@ from tests.objectstore.serving import Serving
 
 logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
 Start = Callable[..., Any]
-FAULTS = ("refused", "throttled", "reset", "lost", "conflict", "slow")
+Head = tuple[tuple[Any, ...], dict[str, Any]]
+FAULTS = ("refused", "throttled", "reset", "lost", "conflict", "taken", "slow")
+REFUSALS = {
+    "refused": ("500 Internal Server Error", "InternalError"),
+    "throttled": ("503 Slow Down", "SlowDown"),
+    "conflict": ("409 Conflict", "ConditionalRequestConflict"),
+    "expired": ("400 Bad Request", "ExpiredToken"),
+}
+"""Nothing is done, and the answer says so."""
 
 
 @dataclass
@@ -28,19 +36,28 @@ class Faults:
     rng: random.Random = field(default_factory=lambda: random.Random(0))
     seen: Counter[str] = field(default_factory=Counter)
     lock: threading.Lock = field(default_factory=threading.Lock)
+    is_terse: bool = False
+    """A 412 does not say which condition failed: so answers MinIO, and not Amazon."""
+    is_careless: bool = False
+    """Conditions are not looked at: as old stores did."""
 
     def forget(self) -> None:
         """No faults, the same ones again, none counted."""
         self.rates, self.rng, self.seen = {}, random.Random(0), Counter()
+        self.is_terse = self.is_careless = False
 
-    def draw(self, method: str) -> str:
-        """The fault of the next request, "" for none."""
+    def draw(self, method: str, *, is_exclusive: bool = False) -> str:
+        """The fault of the next request, "" for none; `taken` comes to exclusive writes alone."""
         with self.lock:
             at = self.rng.random()
             for name, rate in self.rates.items():
                 if at < rate:
                     if name in ("lost", "conflict") and method not in ("PUT", "POST"):
                         return ""
+                    if name == "taken" and not is_exclusive:
+                        return ""
+                    if name == "expired" and method == "HEAD":
+                        return ""  # an answer to it has no body to say why
                     self.seen[name] += 1
                     return name
                 at -= rate
@@ -102,29 +119,37 @@ class FaultyApp:
             return self._answer(environ, start)
 
     def _answer(self, environ: dict[str, Any], start: Start) -> Iterable[bytes]:
-        fault = self.faults.draw(environ["REQUEST_METHOD"])
-        if fault in ("refused", "throttled", "conflict"):
+        if self.faults.is_careless:
+            environ.pop("HTTP_IF_NONE_MATCH", None)
+        is_exclusive = "HTTP_IF_NONE_MATCH" in environ
+        fault = self.faults.draw(environ["REQUEST_METHOD"], is_exclusive=is_exclusive)
+        if fault in REFUSALS:
             environ["wsgi.input"].read(int(environ.get("CONTENT_LENGTH") or 0))
-        if fault == "refused":
-            return _error(start, "500 Internal Server Error", "InternalError")
-        if fault == "throttled":
-            return _error(start, "503 Slow Down", "SlowDown")
-        if fault == "conflict":
-            return _error(start, "409 Conflict", "ConditionalRequestConflict")
+            return _error(start, *REFUSALS[fault])
         if fault == "reset":
             raise Reset
         if fault == "slow":
             time.sleep(0.3)
-        # moto looks whether a name is free and takes it in two steps; S3 does both at once.
-        with self.conditional if "HTTP_IF_NONE_MATCH" in environ else nullcontext():
-            answer = list(self.app(environ, start if fault != "lost" else _drop))
+        answer, head = self._done(environ, is_exclusive=is_exclusive)
         if fault == "lost":
             raise Reset
+        if fault == "taken" or (self.faults.is_terse and head[0][0].startswith("412")):
+            return _error(start, "412 Precondition Failed", "PreconditionFailed")
+        start(*head[0], **head[1])
         return answer
 
+    def _done(self, environ: dict[str, Any], *, is_exclusive: bool) -> tuple[list[bytes], Head]:
+        """moto's answer: its body, and what it would begin it with."""
+        begun: list[Head] = []
 
-def _drop(*_: Any, **__: Any) -> Callable[[bytes], None]:
-    return lambda _: None
+        def note(*args: Any, **more: Any) -> Callable[[bytes], None]:
+            begun.append((args, more))
+            return lambda _: None
+
+        # moto looks whether a name is free and takes it in two steps; S3 does both at once.
+        with self.conditional if is_exclusive else nullcontext():
+            body = list(self.app(environ, note))
+        return body, begun[-1]
 
 
 def _error(start: Start, status: str, code: str) -> list[bytes]:
