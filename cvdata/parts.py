@@ -3,10 +3,10 @@
 import hashlib
 import io
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field
-from functools import cache
+from functools import cache, partial
 from importlib.metadata import PackageNotFoundError, version
 from platform import python_version
 from typing import Any
@@ -199,18 +199,60 @@ def read_columns(
 ) -> pa.Table:
     """These columns of all parts, concatenated; `id_range` keeps ids in [low, high)."""
     names = schema.names if columns is None else columns
-    wanted = pa.schema([schema.field(n) for n in names])
     asked = names if id_range is None or "image_id" in names else ["image_id", *names]
 
-    def read(part: Part) -> pa.Table:
-        with open_part(store, part.path) as file:
+    def read(file: pq.ParquetFile) -> pa.Table:
+        if id_range is None:
             return file.read(columns=asked)
+        low, high = id_range
+        if high is not None and _is_narrow(file.metadata.num_rows, low, high):
+            return _matching(file, asked, "image_id", (low, high), partial(_in_range, low, high))
+        rows = file.read(columns=asked)
+        return rows.filter(_in_range(low, high, rows["image_id"]))
+
+    return _each(store, parts, read, pa.schema([schema.field(n) for n in names]))
+
+
+def find_rows(
+    store: Store,
+    parts: Iterable[Part],
+    schema: pa.Schema,
+    column: str,
+    values: pa.Array,
+    columns: list[str] | None = None,
+) -> pa.Table:
+    """Rows whose `column` is one of `values` (ids): for a few of them little is read.
+
+    `column` is read first, of row groups whose statistics allow a hit; the others only of those
+    that have one. `columns` chooses what is given.
+    """
+    names = schema.names if columns is None else columns
+    wanted = pa.schema([schema.field(n) for n in names])
+    ids = sorted(values.to_pylist())
+    if not ids:
+        return wanted.empty_table()
+
+    def read(file: pq.ParquetFile) -> pa.Table:
+        return _matching(file, names, column, (ids[0], ids[-1]), partial(_is_one_of, values))
+
+    return _each(store, parts, read, wanted)
+
+
+def _each(
+    store: Store,
+    parts: Iterable[Part],
+    read: Callable[[pq.ParquetFile], pa.Table],
+    wanted: pa.Schema,
+) -> pa.Table:
+    """What `read` gives of each part, as `wanted`, in their order."""
+
+    def of(path: str) -> pa.Table:
+        with open_part(store, path) as file:
+            return read(file)
 
     def kept(part: Part) -> pa.Table:
-        table = store.asked(f"reading part {part.path}", lambda: read(part))
-        if id_range is not None:
-            table = table.filter(_in_range(table["image_id"], *id_range))
-        return table.select(names).replace_schema_metadata(None).cast(wanted)
+        table = store.asked(f"reading part {part.path}", lambda: of(part.path))
+        return table.select(wanted.names).replace_schema_metadata(None).cast(wanted)
 
     if store.is_local:
         tables = [kept(part) for part in parts]
@@ -220,6 +262,37 @@ def read_columns(
     return pa.concat_tables(tables) if tables else wanted.empty_table()
 
 
-def _in_range(ids: pa.ChunkedArray, low: bytes, high: bytes | None) -> pa.ChunkedArray:
+def _matching(
+    file: pq.ParquetFile,
+    names: list[str],
+    column: str,
+    bounds: tuple[bytes, bytes],
+    is_wanted: Callable[[pa.ChunkedArray], pa.ChunkedArray],
+) -> pa.Table:
+    """`names` of the rows that are wanted by their `column`, which lies in `bounds`, ends too."""
+    found = [file.schema_arrow.empty_table().select(names)]
+    low, high = bounds
+    at = [file.metadata.schema.column(i).path for i in range(file.metadata.num_columns)]
+    leaf = at.index(column)
+    for group in range(file.num_row_groups):
+        known = file.metadata.row_group(group).column(leaf).statistics
+        if known is not None and known.has_min_max and (known.max < low or known.min > high):
+            continue
+        mask = is_wanted(file.read_row_group(group, columns=[column])[column])
+        if pc.any(mask).as_py():
+            found.append(file.read_row_group(group, columns=names).select(names).filter(mask))
+    return pa.concat_tables(found)
+
+
+def _is_narrow(rows: int, low: bytes, high: bytes) -> bool:
+    """Whether none of so many ids is likely to be in [low, high): ids spread evenly."""
+    return rows * (int.from_bytes(high, "big") - int.from_bytes(low, "big")) < 2**128
+
+
+def _is_one_of(values: pa.Array, ids: pa.ChunkedArray) -> pa.ChunkedArray:
+    return pc.is_in(ids, value_set=values)
+
+
+def _in_range(low: bytes, high: bytes | None, ids: pa.ChunkedArray) -> pa.ChunkedArray:
     kept = pc.greater_equal(ids, pa.scalar(low, pa.binary(16)))
     return kept if high is None else pc.and_(kept, pc.less(ids, pa.scalar(high, pa.binary(16))))

@@ -1,7 +1,7 @@
 """All that is known of one image, and why it stays or goes."""
 
 import json
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from tempfile import TemporaryDirectory
 from typing import Any
 
@@ -11,10 +11,11 @@ import pyarrow.compute as pc
 from cvdata.decide.query import database
 from cvdata.decide.rules import SqlRule
 from cvdata.decide.words import Known, tell
-from cvdata.parts import open_part
-from cvdata.reading import IdRange
+from cvdata.parts import find_rows
+from cvdata.reading import IdRange, states, stored_schema
 from cvdata.runs.decide_find import find_image, only
 from cvdata.runs.decide_inputs import is_decided
+from cvdata.schema import ID
 from cvdata.workspace import Workspace
 
 SHOWN = 12
@@ -32,6 +33,7 @@ def explain(workspace: Workspace, name: str) -> list[str]:
     settings = _settings(workspace)
     groups = [_group(workspace, row) for row in _rows(workspace, "duplicates", at)]
     leaks = _leaks(workspace, image_id)
+    others = _others(workspace, groups, leaks, selection)
     split = _first(_rows(workspace, "splits", at))
     known = Known(
         record=record,
@@ -40,14 +42,14 @@ def explain(workspace: Workspace, name: str) -> list[str]:
         rules=settings.get("rules", {}),
         issues=_rows(workspace, "issues", at),
         thresholds=_thresholds(workspace),
-        groups=groups,
+        groups=[_decided(group, others) for group in groups],
         leaks=leaks,
         outliers=_rows(workspace, "outliers", at),
         label_issues=_rows(workspace, "label_issues", at),
         augmented=_augmented(workspace, image_id),
         n_copies=sum(row["n_copies"] for row in _rows(workspace, "budget", at)),
         matched=_matched(workspace, image_id, selection, settings),
-        names=_names(workspace, groups, leaks, selection),
+        names={one: other["uri"] for one, other in others.items()},
         plan=_plan(workspace, record, selection),
         split=split["split"] if split else record["split"],
     )
@@ -82,41 +84,48 @@ def _thresholds(workspace: Workspace) -> Mapping[str, float]:
     return found
 
 
+def _found(
+    workspace: Workspace,
+    name: str,
+    column: str,
+    ids: Iterable[bytes],
+    columns: list[str] | None = None,
+) -> pa.Table:
+    """Rows of a table that have one of these ids in a column, those of gone images too."""
+    (state,) = states(workspace.head, name)
+    schema, values = stored_schema(workspace.store, state), pa.array(sorted(ids), ID)
+    return find_rows(workspace.store, state.parts, schema, column, values, columns)
+
+
 def _group(workspace: Workspace, row: Row) -> Row:
     """A row of `duplicates` with the others of its group: the keeper first, then the nearest."""
-    found = []
-    for part in workspace.head.tables["duplicates"].parts:
-        with open_part(workspace.store, part.path) as file:
-            rows = file.read()
-        same = pc.equal(rows["group_id"], pa.scalar(row["group_id"], rows["group_id"].type))
-        found.append(rows.filter(pc.and_(same, pc.equal(rows["method"], row["method"]))))
-    members = pa.concat_tables(found)
+    members = _found(workspace, "duplicates", "group_id", [row["group_id"]])
+    members = members.filter(pc.equal(members["method"], row["method"]))
     order = [("is_keeper", "descending"), ("distance", "ascending"), ("image_id", "ascending")]
     others = [r for r in members.sort_by(order).to_pylist() if r["image_id"] != row["image_id"]]
-    named = [{**r, "keep": _kept(workspace, r["image_id"])} for r in others[:SHOWN]]
-    for other in named:
+    for other in others[:SHOWN]:
         # distances are to the keeper: between two copies nobody measured
         if not (other["is_keeper"] or row["is_keeper"]):
             other["distance"] = None
         elif other["is_keeper"]:
             other["distance"] = row["distance"]
-    return {**row, "size": len(members), "others": named}
+    return {**row, "size": len(members), "others": others[:SHOWN]}
 
 
-def _kept(workspace: Workspace, image_id: bytes) -> bool | None:
-    row = _first(_rows(workspace, "selection", only(image_id)))
-    return None if row is None else bool(row["keep"])
+def _decided(group: Row, others: Mapping[bytes, Row]) -> Row:
+    """The group, each of the others with what was decided of it."""
+    keeps = (others.get(r["image_id"], {}).get("keep") for r in group["others"])
+    told = [{**r, "keep": keep} for r, keep in zip(group["others"], keeps, strict=True)]
+    return {**group, "others": told}
 
 
 def _leaks(workspace: Workspace, image_id: bytes) -> list[Row]:
     """Pairs of this image with others in other splits, by any method together."""
     if "leaks" not in workspace.tables():
         return []
-    rows = workspace.read("leaks")
     out = []
     for mine, other in (("a", "b"), ("b", "a")):
-        is_mine = pc.equal(rows[f"id_{mine}"], pa.scalar(image_id, rows[f"id_{mine}"].type))
-        found = rows.filter(pc.and_(is_mine, pc.equal(rows["method"], "any")))
+        found = _found(workspace, "leaks", f"id_{mine}", [image_id])
         out += [
             {
                 "method": row["method"],
@@ -125,7 +134,7 @@ def _leaks(workspace: Workspace, image_id: bytes) -> list[Row]:
                 "other_split": row[f"split_{other}"],
                 "distance": row["distance"],
             }
-            for row in found.to_pylist()
+            for row in found.filter(pc.equal(found["method"], "any")).to_pylist()
         ]
     return out
 
@@ -133,14 +142,10 @@ def _leaks(workspace: Workspace, image_id: bytes) -> list[Row]:
 def _augmented(workspace: Workspace, image_id: bytes) -> list[Row]:
     """Copies that were made of it."""
     out: list[Row] = []
-    for name, state in workspace.head.tables.items():
-        if name.partition("/")[0] != "augmented":
-            continue
-        for part in state.parts:
-            with open_part(workspace.store, part.path) as file:
-                rows = file.read(columns=["parent_id", "variant", "policy", "uri", "error"])
-            mine = pc.equal(rows["parent_id"], pa.scalar(image_id, rows["parent_id"].type))
-            out += rows.filter(mine).to_pylist()
+    for name in workspace.head.tables:
+        if name.partition("/")[0] == "augmented":
+            asked = ["variant", "policy", "uri", "error"]
+            out += _found(workspace, name, "parent_id", [image_id], asked).to_pylist()
     return out
 
 
@@ -160,21 +165,27 @@ def _matched(
         return tuple(rule.name for rule in rules if db.is_matched(rule, image_id))
 
 
-def _names(
+def _others(
     workspace: Workspace, groups: list[Row], leaks: list[Row], selection: Row | None
-) -> dict[bytes, str]:
-    """Uris of the other images that are spoken of."""
+) -> dict[bytes, Row]:
+    """`uri` of each other image that is spoken of, and `keep` where it was decided."""
     ids = {other["image_id"] for group in groups for other in group["others"]}
     ids |= {leak["other"] for leak in leaks}
     for reason in selection["reasons"] if selection else ():
         if reason.startswith("duplicate:"):
             ids.add(bytes.fromhex(reason.rpartition(":")[2]))
-    found = {}
-    for other in sorted(ids):
-        rows = workspace.read("records", ["uri"], id_range=only(other))
-        if len(rows):
-            found[other] = rows["uri"][0].as_py()
-    return found
+    records = _found(
+        workspace, "records", "image_id", ids, ["image_id", "revision", "uri"]
+    ).to_pylist()
+    decided = []
+    if selection is not None:
+        asked = ["image_id", "revision", "keep"]
+        decided = _found(workspace, "selection", "image_id", ids, asked).to_pylist()
+    keeps = {(row["image_id"], row["revision"]): row["keep"] for row in decided}
+    return {
+        row["image_id"]: {"uri": row["uri"], "keep": keeps.get((row["image_id"], row["revision"]))}
+        for row in records
+    }
 
 
 def _plan(workspace: Workspace, record: Row, selection: Row | None) -> Row | None:

@@ -11,7 +11,9 @@ import pyarrow.compute as pc
 
 from cvdata.decide.lists import as_uri
 from cvdata.errors import ConfigError, printable
-from cvdata.reading import IdRange
+from cvdata.parts import read_columns
+from cvdata.reading import IdRange, states
+from cvdata.schema import RECORDS
 from cvdata.workspace import Workspace
 
 _HEX = re.compile(r"^[0-9a-fA-F]{32}$")
@@ -53,8 +55,8 @@ def _matches(
     exact: list[tuple[bytes, str]] = []
     ends: list[tuple[bytes, str]] = []
     tail = name.lstrip("./") if not Path(name).is_absolute() else name
-    for id_range in workspace.ranges():
-        rows = workspace.read("records", ["image_id", "uri", "key"], id_range=id_range)
+    for part in states(workspace.head, "records")[0].parts:
+        rows = read_columns(workspace.store, [part], RECORDS, ["image_id", "uri", "key"])
         is_exact = pc.or_(pc.equal(rows["uri"], uri), pc.equal(rows["key"], key))
         exact += _listed(rows, np.asarray(is_exact))
         ends += _listed(rows, _ends_with(rows, tail))

@@ -17,7 +17,7 @@ from cvdata.index.kept import Card
 from cvdata.kernels.neighbors import F32, unit_rows
 from cvdata.models import ModelOptions, Task, resolve
 from cvdata.models.text import text_vectors
-from cvdata.parts import open_part, read_columns
+from cvdata.parts import find_rows, open_part
 from cvdata.runs.index_files import is_current, open_index, read_card
 from cvdata.runs.index_rows import Rows, dimension_of, live_rows, read_vectors
 from cvdata.schema import ID, RECORDS
@@ -280,11 +280,4 @@ def _neighbor(rank: int, score: float, row: dict[str, Any]) -> Neighbor:
 
 def records_of(store: Store, head: Commit, ids: list[bytes]) -> pa.Table:
     """The rows of `records` of these images, in any order."""
-    wanted = pa.array(ids, ID)
-    found = [RECORDS.empty_table()]
-    for part in head.tables["records"].parts:
-        mine = read_columns(store, [part], RECORDS, ["image_id"])
-        at = np.flatnonzero(np.asarray(pc.is_in(mine["image_id"], wanted)))
-        if len(at):
-            found.append(read_columns(store, [part], RECORDS).take(pa.array(at)))
-    return pa.concat_tables(found)
+    return find_rows(store, head.tables["records"].parts, RECORDS, "image_id", pa.array(ids, ID))
