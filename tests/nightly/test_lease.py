@@ -22,15 +22,21 @@ from cvdata.locking import hold, locking
 from cvdata.maintenance import find_garbage
 from cvdata.storage import Store
 from tests.conftest import ROOT
+from tests.objectstore.conftest import bucket, quick_retries, s3_server
+from tests.objectstore.server import S3Server
 
+__all__ = ["bucket", "quick_retries", "s3_server"]
 ELSEWHERE = "another-machine boot pid:[1]"
 
 
-@pytest.fixture(params=["local", "memory"])
+@pytest.fixture(params=["local", "memory", "s3"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> Iterator[Store]:
-    """A folder, and a store that knows nothing but create-if-absent."""
+    """A folder, a store that knows nothing but create-if-absent, and one behind S3's protocol."""
     if request.param == "local":
         yield Store(str(tmp_path / "w"))
+        return
+    if request.param == "s3":
+        yield Store(f"{request.getfixturevalue('bucket')}/w")
         return
     yield Store(f"memory://lease-{tmp_path.name}")
     fsspec.filesystem("memory").store.clear()
@@ -67,12 +73,13 @@ def test_a_second_run_is_told_who_is_at_work(store: Store) -> None:
 
 @pytest.mark.usefixtures("quick")
 def test_of_many_that_want_it_one_has_it_at_a_time(store: Store) -> None:
+    n_threads, turns = (6, 5) if "s3://" not in store.url else (3, 3)  # each look is two requests
     n_inside = n_most = n_turns = 0
     guard = threading.Lock()
 
     def work() -> None:
         nonlocal n_inside, n_most, n_turns
-        for _ in range(5):
+        for _ in range(turns):
             mine = take(store, "curate", 60)
             with guard:
                 n_inside += 1
@@ -83,24 +90,43 @@ def test_of_many_that_want_it_one_has_it_at_a_time(store: Store) -> None:
                 n_inside -= 1
             mine.release()
 
-    threads = [threading.Thread(target=work) for _ in range(6)]
+    threads = [threading.Thread(target=work) for _ in range(n_threads)]
     for thread in threads:
         thread.start()
     for thread in threads:
         thread.join()
-    assert (n_most, n_turns) == (1, 30)
+    assert (n_most, n_turns) == (1, n_threads * turns)
 
 
-def test_a_killed_holder_is_seen_at_once(tmp_path: Path) -> None:
+@pytest.mark.usefixtures("quick_retries")
+def test_what_a_bad_network_says_of_it_is_looked_up(bucket: str, s3_server: S3Server) -> None:
+    """Answers that are lost, and those that the name is taken where it was taken by us."""
+    store = Store(f"{bucket}/w")
+    s3_server.faults.rates = {"lost": 0.25, "taken": 0.25, "conflict": 0.1}
+    for number in range(1, 9):
+        mine = take(store, "curate")
+        assert mine.mine.generation == number
+        mine.release()
+    assert {"lost", "taken", "conflict"} == set(s3_server.faults.seen)
+    found = holder(store)
+    assert found is not None
+    assert found.is_released
+
+
+@pytest.mark.parametrize("where", ["local", "s3"])
+def test_a_killed_holder_is_seen_at_once(
+    request: pytest.FixtureRequest, tmp_path: Path, where: str
+) -> None:
+    url = str(tmp_path) if where == "local" else f"{request.getfixturevalue('bucket')}/w"
     code = (
         "import sys, time; from cvdata.lease import take; from cvdata.storage import Store;"
         "take(Store(sys.argv[1]), 'curate'); print('held', flush=True); time.sleep(60)"
     )
-    command = [sys.executable, "-c", code, str(tmp_path)]
+    command = [sys.executable, "-c", code, url]
     with subprocess.Popen(command, stdout=subprocess.PIPE, cwd=ROOT, text=True) as process:
         assert process.stdout is not None
         assert process.stdout.readline() == "held\n"
-        store = Store(str(tmp_path))
+        store = Store(url)
         with pytest.raises(LockHeld):
             take(store, "curate")
         process.send_signal(signal.SIGKILL)
