@@ -1,6 +1,6 @@
 """Gates: what the tables hold against the limits that were set for it, after a run or by itself.
 
-A gate that cannot be checked because its table is not there fails: nobody looked.
+A gate that cannot be checked, because its table or its number is not there, fails: nobody looked.
 """
 
 from collections import Counter
@@ -23,6 +23,7 @@ from cvdata.tables import KEY_COLUMNS
 from cvdata.workspace import Workspace
 
 LAST = "last"
+NOTHING = "there is nothing to check it on"
 _ISSUES = frozenset(issue.name for issue in ISSUES)
 DRIFT_ROWS, DRIFT_VECTORS, DRIFT_DRIVERS = 50_000, 5_000, 3
 
@@ -61,6 +62,8 @@ def check_gates(workspace: Workspace, gates: Gates, before: int | None = None) -
 def refuse_unknown(gates: Gates) -> None:
     """`ConfigError` for what could never be checked, before any work is done."""
     limits_of(gates)
+    if gates.drift_from not in ("", LAST):
+        Side.open(gates.drift_from)
     for name in (*gates.min_metrics, *gates.max_metrics):
         if not name.rpartition(":")[0]:
             raise ConfigError(f"gates: {name!r} is no MODEL:METRIC")
@@ -133,24 +136,25 @@ def _kept(rows: pa.Table) -> int:
 
 def _metrics(workspace: Workspace, gates: Gates) -> Iterator[Checked]:
     for name, limit in sorted(gates.min_metrics.items()):
-        yield _at_least(f"min_metrics:{name}", _metric(workspace, name), limit)
+        value, missing = _metric(workspace, name)
+        yield _at_least(f"min_metrics:{name}", value, limit, missing)
     for name, limit in sorted(gates.max_metrics.items()):
-        yield _at_most(f"max_metrics:{name}", _metric(workspace, name), limit)
+        value, missing = _metric(workspace, name)
+        yield _at_most(f"max_metrics:{name}", value, limit, missing)
 
 
-def _metric(workspace: Workspace, name: str) -> float | None:
-    """A number of `metrics/MODEL` that is of all images; None where there is none."""
+def _metric(workspace: Workspace, name: str) -> tuple[float | None, str]:
+    """A number of `metrics/MODEL` that is of all images; None, and why, where there is none."""
     model, _, metric = name.rpartition(":")
     table = f"metrics/{model}"
     if table not in workspace.tables():
-        return None
+        return None, NOTHING
     rows = workspace.read_all(table)
-    rows = rows.filter(pc.and_(pc.equal(rows["scope"], "all"), pc.equal(rows["metric"], metric)))
-    if not len(rows):
-        there = sorted(set(workspace.read_all(table)["metric"].to_pylist()))
-        raise ConfigError(f"{table} has no metric {metric!r}; there are: {', '.join(there)}")
-    value = rows["value"][0].as_py()
-    return None if value is None else float(value)
+    rows = rows.filter(pc.equal(rows["scope"], "all"))
+    values = dict(zip(rows["metric"].to_pylist(), rows["value"].to_pylist(), strict=True))
+    if metric not in values:
+        return None, f"{table} has no {metric}, it has {', '.join(sorted(values))}"
+    return values[metric], NOTHING
 
 
 def _drift(workspace: Workspace, gates: Gates, before: int | None) -> Checked:
@@ -165,8 +169,11 @@ def _drift(workspace: Workspace, gates: Gates, before: int | None) -> Checked:
             return Checked(name, 0.0, 0.0, False, f"{n} new images since commit {seq}: too few")
         reference, current = f"{url}@{seq}", f"{url}@{seq}+"
     options = DriftOptions(None, DRIFT_ROWS, DRIFT_VECTORS, DRIFT_DRIVERS, 0, limits_of(gates))
-    with Session(EngineConfig("serial")) as session:
-        found = compare(session, Side.open(reference), Side.open(current), options)
+    try:
+        with Session(EngineConfig("serial")) as session:
+            found = compare(session, Side.open(reference), Side.open(current), options)
+    except ConfigError as error:  # too few images, no measures: of what is committed by now
+        return Checked(name, None, 0.0, True, str(error))
     worst = ", ".join(f"{c.kind} {c.name} {c.value:.3g}" for c in found.alarms[:5])
     note = f"{len(found.alarms)} of {len(found.checks)} checks alarm" + (worst and f": {worst}")
     return Checked(name, float(len(found.alarms)), 0.0, bool(found.alarms), note)
@@ -200,11 +207,13 @@ def _n_new(workspace: Workspace, seq: int) -> int:
     return n
 
 
-def _at_most(name: str, value: float | None, limit: float) -> Checked:
-    note = "there is nothing to check it on" if value is None else ""
-    return Checked(name, value, limit, value is None or value > limit, note)
+def _at_most(name: str, value: float | None, limit: float, missing: str = NOTHING) -> Checked:
+    if value is None:
+        return Checked(name, None, limit, True, missing)
+    return Checked(name, value, limit, value > limit)
 
 
-def _at_least(name: str, value: float | None, limit: float) -> Checked:
-    note = "there is nothing to check it on" if value is None else ""
-    return Checked(name, value, limit, value is None or value < limit, note)
+def _at_least(name: str, value: float | None, limit: float, missing: str = NOTHING) -> Checked:
+    if value is None:
+        return Checked(name, None, limit, True, missing)
+    return Checked(name, value, limit, value < limit)

@@ -9,9 +9,7 @@ import time
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import pytest
-from PIL import Image
 from prometheus_client.parser import text_string_to_metric_families
 
 from cvdata.cli import main
@@ -20,6 +18,7 @@ from cvdata.maintenance import collect, find_garbage
 from cvdata.storage import Store
 from cvdata.workspace import Workspace
 from tests.conftest import ROOT
+from tests.nightly.photos import make_photos
 
 CONFIG = ROOT / "docs/howto/nightly/nightly.yaml"
 SKIPPED = ("--skip", "outliers", "--skip", "report", "--skip", "decide")
@@ -46,16 +45,6 @@ def _samples(path: Path) -> dict[str, float]:
                 sample.value
             )
     return found
-
-
-def make_photos(photos: Path, numbers: range, brightness: float = 1.0) -> None:
-    """Sharp noise on a colour of its own, by number: no issue, no copy."""
-    photos.mkdir(exist_ok=True)
-    for i in numbers:
-        rng = np.random.default_rng(i)
-        pixels = rng.normal(rng.uniform(90, 160, 3), 45, (72, 96, 3)).clip(0, 255) * brightness
-        path = photos / f"{i:05d}.jpg"
-        Image.fromarray(pixels.astype(np.uint8)).save(path, quality=90)
 
 
 def test_four_nights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
