@@ -202,6 +202,8 @@ def _checked(outputs: Any, n: int) -> list[Any]:
 def _restored(value: Any, prepared: Prepared) -> Result:
     if not isinstance(value, Prediction):
         return value  # type: ignore[no-any-return]
-    if not np.isfinite(value.scores).all():
-        return ImageError(ErrorCode.MODEL_FAILED, "a score is not finite")
+    told = (("score", value.scores), ("box", value.xyxy), ("keypoint", value.keypoints))
+    for what, numbers in told:
+        if numbers is not None and not np.isfinite(numbers).all():
+            return ImageError(ErrorCode.MODEL_FAILED, f"a {what} is not finite")
     return restore(value, prepared.geometry)

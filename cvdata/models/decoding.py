@@ -47,6 +47,9 @@ class Detections:
 
     def _one(self, arrays: list[npt.NDArray[np.float32]]) -> Prediction:
         xyxy, scores, classes = self._unpack(arrays)
+        if not np.isfinite(scores).all():
+            # Below any threshold they would vanish, and the image look empty.
+            raise FloatingPointError("a score is not finite")
         is_kept = scores >= self.min_score
         xyxy, scores, classes = xyxy[is_kept], scores[is_kept], classes[is_kept]
         if self.is_relative:

@@ -47,6 +47,8 @@ class Faces:
         return [self._one(*(values[i] for values in maps)) for i in range(len(maps[0]))]
 
     def _one(self, heat: Floats, sides: Floats, offsets: Floats, landmarks: Floats) -> Prediction:
+        if not np.isfinite(heat).all():
+            raise FloatingPointError("a score is not finite")
         rows, columns = np.nonzero(heat[0] >= self.min_score)
         scores = heat[0, rows, columns].astype(np.float32)
         cells = np.stack([columns, rows], axis=1)
