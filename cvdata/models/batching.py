@@ -26,7 +26,7 @@ GAIN = 1.05
 """A batch twice as large is worth it when images/s grow by this factor."""
 
 
-TRIAL_IMAGES = 8
+TRIAL_IMAGES = 16
 """Least images that a batch size is judged by."""
 
 
