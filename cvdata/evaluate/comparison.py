@@ -32,6 +32,7 @@ FEW = 100
 class Comparison:
     """Predictions of the images that both runs have, and of those that only the new one has.
 
+    An image in which nothing was found has a prediction too: no label, with a best score of 0.
     `flips` (FLIPS) are the most certain `KEPT_FLIPS` of `n_flips`. `score_shift` is the mean change
     of the best score, `score_drift` the Kolmogorov-Smirnov distance of the best scores in [0, 1],
     0 where the distributions agree; `new_score_drift` that between the images of before and the
@@ -77,7 +78,8 @@ class PredictionChanges:
     def add(self, before: pa.Table, after: pa.Table) -> None:
         """Some images of two predictions tables (image_id, labels, scores).
 
-        Rows without a prediction (errors, nothing found) count as absent.
+        Error rows count as absent; where nothing was found the label is null and the score 0, so
+        that a detector which goes blind is a flip of everything.
         """
         old, new = _best(before), _best(after)
         common = old.join(new, "image_id", join_type="inner", right_suffix="_after")
@@ -86,7 +88,7 @@ class PredictionChanges:
         self._after.append(scores[1])
         self._new.append(_absent(new, common)["score"].to_numpy().astype(np.float64))
         self.n_only_before += old.num_rows - common.num_rows
-        flips = common.filter(pc.not_equal(common["label"], common["label_after"]))
+        flips = common.filter(_differ(common["label"], common["label_after"]))
         self.n_flips += len(flips)
         names = ["image_id", "label", "label_after", "score", "score_after"]
         flips = flips.select(names).rename_columns(FLIPS.names).cast(FLIPS)
@@ -168,16 +170,26 @@ def ks_distance(a: F64, b: F64) -> float:
 
 
 def _best(table: pa.Table) -> pa.Table:
-    """image_id, label, score of the rows that have one."""
-    has_any = pc.greater(pc.fill_null(pc.list_value_length(table["labels"]), 0), 0)
-    kept = table.filter(has_any)
+    """image_id, label, score of the rows without an error; null and 0 where nothing was found."""
+    kept = table.filter(pc.is_valid(table["labels"]))
     return pa.table(
         {
             "image_id": kept["image_id"],
-            "label": pc.list_element(kept["labels"], 0),
-            "score": pc.list_element(kept["scores"], 0),
+            "label": _first(kept["labels"]),
+            "score": pc.fill_null(_first(kept["scores"]), 0),
         }
     )
+
+
+def _first(lists: pa.ChunkedArray) -> pa.ChunkedArray:
+    """The first entry of each list, null where there is none."""
+    return pc.list_element(pc.list_slice(lists, 0, 1, return_fixed_size_list=True), 0)
+
+
+def _differ(a: pa.ChunkedArray, b: pa.ChunkedArray) -> pa.ChunkedArray:
+    """Where two columns differ, null being a value like any other."""
+    unequal = pc.fill_null(pc.not_equal(a, b), False)
+    return pc.or_(unequal, pc.xor(pc.is_null(a), pc.is_null(b)))
 
 
 def _absent(rows: pa.Table, common: pa.Table) -> pa.Table:

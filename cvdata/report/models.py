@@ -95,7 +95,7 @@ def _section(facts: ModelFacts, album: Album, names: Mapping[bytes, str]) -> Sec
     key = facts.table.replace("/", "-")
     hardest = [_shown(r, album, names, _why(r)) for r in facts.hardest[:SHOWN]]
     flips = [
-        _shown(r, album, names, f"{name(r['before'], 30)} → {name(r['after'], 30)}")
+        _shown(r, album, names, f"{_said(r['before'])} → {_said(r['after'])}")
         for r in facts.flips[:FLIPPED]
     ]
     file = f"{key}-hardest.csv"
@@ -117,6 +117,11 @@ def _section(facts: ModelFacts, album: Album, names: Mapping[bytes, str]) -> Sec
     downloads = {file: csv_text(head, lines)} if facts.hardest else {}
     title = f"{name(facts.table.partition('/')[2], 60)}, {heading(facts.task).lower()}"
     return Section(title, f"model-{key}", html, CHAPTER, downloads=downloads)
+
+
+def _said(label: str | None) -> str:
+    """A best label, or that there was none."""
+    return "nothing found" if label is None else name(label, 30)
 
 
 def _cells(row: Mapping[str, Any]) -> list[Cell]:

@@ -21,7 +21,7 @@ from cvdata.schema import METRICS
 from cvdata.stages.predict import Inference
 from cvdata.workspace import Change
 
-EVALUATION_VERSION = 1
+EVALUATION_VERSION = 2
 """Moves whenever the numbers of the same rows can change."""
 
 MEASURED: Mapping[Task, tuple[Measured, ...]] = {

@@ -105,3 +105,19 @@ def test_a_run_equals_itself() -> None:
     run = predictions([1, 2, 3], [[0], [1], None], [[0.5], [0.9], None])
     ours = compare(run, run)
     assert (ours.n, ours.flip_rate, ours.score_drift) == (2, 0, 0)
+
+
+def test_a_detector_that_goes_blind_is_a_flip_of_everything() -> None:
+    """An image without findings has an answer: nothing. An error is none."""
+    seen = predictions([1, 2, 3, 4], [[0], [1], [], None], [[0.5], [0.9], [], None])
+    blind = predictions([1, 2, 3, 4], [[], [], [], None], [[], [], [], None])
+    ours = compare(seen, blind)
+    assert (ours.n, ours.n_flips) == (3, 2)
+    assert ours.flips["before"].to_pylist() == ["great white shark", "crane"]
+    assert ours.flips["after"].to_pylist() == [None, None]
+    assert ours.score_drift == pytest.approx(2 / 3)
+    assert ours.score_shift == pytest.approx(-(0.5 + 0.9) / 3)
+    back = compare(blind, seen)
+    assert back.flips["after"].to_pylist() == ["crane", "great white shark"], "the surest first"
+    assert compare(blind, blind).n_flips == 0
+    assert ours.exceeds(0.5, 1)
