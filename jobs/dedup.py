@@ -13,7 +13,8 @@ from cvdata.duplicates.keep import DEFAULT_KEEP, KeepPolicy
 from cvdata.engine.session import Session
 from cvdata.runs.against import external_leaks, open_others, with_external
 from cvdata.runs.dedup import find_candidates, group, load_images
-from cvdata.runs.dedup_options import DedupRequest, plan_lines, resolved, settings_of
+from cvdata.runs.dedup_options import DedupRequest, resolved, settings_of
+from cvdata.runs.dedup_plan import plan
 from cvdata.runs.dedup_tables import is_continued, is_current, lines, publish, tables_of
 from cvdata.workspace import Workspace
 
@@ -70,7 +71,8 @@ def run(config: Config) -> Summary:
         options = resolved(workspace, config.dedup_request())
         if config.dry_run:
             change.cancel()
-            return Summary(plan_lines(workspace, options))
+            planned = plan(workspace, options)
+            return Summary(planned.lines(), planned.numbers)
         others = open_others(session, workspace, config.against, options)
         settings = settings_of(change.base, options, {o.name: o.inputs for o in others})
         if config.fresh or not is_current(change.base, settings):

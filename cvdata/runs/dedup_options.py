@@ -13,10 +13,8 @@ from cvdata.duplicates.calibration import GRID, looks_per_image
 from cvdata.duplicates.candidates import METHODS
 from cvdata.duplicates.keep import KeepPolicy
 from cvdata.duplicates.thresholds import CALIBRATION, Thresholds, known
-from cvdata.engine.capacity import refuse_full_disk
 from cvdata.errors import ConfigError
 from cvdata.parts import parts_digest
-from cvdata.runs.hash_search import HashSearch, shuffle_bytes
 from cvdata.workspace import Workspace
 
 DEDUP_VERSION = 2
@@ -195,19 +193,3 @@ def settings_of(head: Commit, options: DedupOptions, against: Mapping[str, str])
         "vectors": vectors,
     }
     return json.dumps(chosen, sort_keys=True)
-
-
-def plan_lines(workspace: Workspace, options: DedupOptions) -> tuple[str, ...]:
-    """The plan, for `--dry-run`: what is compared, and what a shuffle would write."""
-    n_images = workspace.head.tables["records"].rows
-    look = "with a second look" if options.is_verified else "without a second look"
-    head = f"plan: compare {n_images:,} images by {', '.join(options.methods)}, {look}"
-    search = HashSearch(options.hash_column, options.radius, options.search)
-    hashed = [m for m in ("perceptual", "dihedral") if m in options.methods]
-    sizes = [shuffle_bytes(workspace, search, n_images, method) for method in hashed]
-    shuffled = "nothing is shuffled: hashes are compared in one process"
-    if any(sizes):
-        told = ", ".join(f"{m} {n / 1e9:,.3f} GB" for m, n in zip(hashed, sizes, strict=True))
-        shuffled = f"shuffles through _tmp/ of the workspace, one after the other: {told}"
-        refuse_full_disk(workspace.store, max(sizes), "the largest shuffle")
-    return head, f"  radius {options.radius} bits", f"  {shuffled}", *options.notes
