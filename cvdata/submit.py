@@ -37,7 +37,8 @@ class Submit(Frozen):
             raise ConfigError(f"which job? {', '.join(jobs)}")
         if order[0] not in jobs:
             raise ConfigError(f"unknown job {order[0]!r}; there are {', '.join(jobs)}")
-        return self._submit(JobsClient(self.address), Order(order[0], tuple(order[1:])))
+        sent = Order(order[0], tuple(order[1:]), self.env)
+        return self._submit(JobsClient(self.address), sent)
 
     def _look_after(self, client: JobsClient) -> int:
         found = client.jobs() if self.status == "all" else []
@@ -50,19 +51,22 @@ class Submit(Frozen):
         return 0
 
     def _submit(self, client: JobsClient, order: Order) -> int:
-        state = client.submit(order, self.env)
+        state = client.submit(order)
         if self.detach:
             print(state.submission_id)
             return 0
-        print(f"submitted {state.submission_id} to {self.address}", flush=True)
+        print(f"submitted {state.submission_id}, see {client.page(state)}", flush=True)
         for piece in client.follow(state.submission_id):
             print(piece, end="", flush=True)
         return exit_code(client.wait(state.submission_id))
 
 
 def _line(state: JobState) -> str:
-    code = "" if state.exit_code is None else f"  exit code {state.exit_code}"
-    return f"{state.submission_id}  {state.status.lower()}{code}  {state.message}".rstrip()
+    """One line; of a job that ended by itself Ray's message is the end of its log."""
+    told = "".join(state.message.splitlines()[:1])
+    if state.exit_code is not None:
+        told = f"exit code {state.exit_code}"
+    return f"{state.submission_id}  {state.status.lower()}  {told}".rstrip()
 
 
 def run(args: Sequence[str], jobs: Mapping[str, str]) -> int:

@@ -14,6 +14,7 @@ import psutil
 import pyarrow as pa
 
 from cvdata.engine.allocator import keep_freed_memory
+from cvdata.engine.auth import ensure_token, protect_token
 from cvdata.errors import ConfigError, CvdataError, RunInterrupted
 from cvdata.stages.base import Resources
 
@@ -151,11 +152,13 @@ class Session:
         quiet: dict[str, Any] = {"log_to_driver": False, "logging_level": logging.ERROR}
         told = signal.getsignal(signal.SIGTERM)
         if address:
+            protect_token()
             context = ray.init(address=address, **quiet)
             if url := context.dashboard_url:
                 log.info("Ray's dashboard: http://%s", url)
             refuse_private(self.config.private_folder, ray.nodes())
         else:
+            ensure_token()
             store = object_store_size(self.config.object_store_bytes)
             ray.init(
                 address="local",

@@ -6,15 +6,15 @@ import importlib.util
 import json
 import os
 import shutil
-import stat
 import tempfile
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from cvdata.engine.auth import protect_token
 from cvdata.errors import ConfigError, RunInterrupted
 
 DEFAULT_ADDRESS = "http://127.0.0.1:8265"
@@ -29,16 +29,35 @@ _NO_AGENT = (
 
 @dataclass(frozen=True)
 class Order:
-    """A job and its arguments, as `cvdata JOB ARGUMENTS` takes them."""
+    """A job and its arguments, as `cvdata JOB ARGUMENTS` takes them, and its environment."""
 
     job: str
     arguments: tuple[str, ...] = ()
+    environment: Mapping[str, str] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        """`ConfigError` where a config file is not there."""
+        if missing := [path for path in self.configs.values() if not path.is_file()]:
+            raise ConfigError(f"--config: there is no file {missing[0]}")
+
+    @property
+    def configs(self) -> dict[int, Path]:
+        """Config files, by the argument that names them."""
+        found = {}
+        for at, value in enumerate(self.arguments):
+            if value.startswith("--config=") or (at and self.arguments[at - 1] == "--config"):
+                found[at] = Path(value.removeprefix("--config="))
+        return found
 
     @property
     def submission_id(self) -> str:
         """The same for the same order: sending it twice does not run it twice."""
-        text = json.dumps([self.job, *self.arguments])
-        return f"cvdata-{self.job}-{hashlib.sha256(text.encode()).hexdigest()[:12]}"
+        hasher = hashlib.sha256(json.dumps([self.job, *self.arguments]).encode())
+        if self.environment:
+            hasher.update(json.dumps(dict(self.environment), sort_keys=True).encode())
+        for path in self.configs.values():
+            hasher.update(path.read_bytes())
+        return f"cvdata-{self.job}-{hasher.hexdigest()[:12]}"
 
 
 @dataclass(frozen=True)
@@ -84,13 +103,17 @@ class JobsClient:
             raise ConfigError(f"{self.address} knows no job {submission_id!r}: {error}") from error
         return _state(info)
 
+    def page(self, state: JobState) -> str:
+        """The job's page of Ray's dashboard: its log, tasks, actors, metrics."""
+        return f"{self.address.rstrip('/')}/#/jobs/{state.submission_id}"
+
     def jobs(self) -> list[JobState]:
         """Every job that was submitted, newest first."""
         found = [j for j in self._client.list_jobs() if j.submission_id]
         found.sort(key=lambda job: -(job.start_time or 0))
         return [_state(job) for job in found]
 
-    def submit(self, order: Order, environment: dict[str, str] | None = None) -> JobState:
+    def submit(self, order: Order) -> JobState:
         """Send the code and the order. One that is at work already is not sent again.
 
         An ended one is sent anew under the same id: it goes on where the last one stopped.
@@ -100,10 +123,10 @@ class JobsClient:
             return known
         if known is not None:
             self._client.delete_job(order.submission_id)
-        with _packed(order) as (folder, arguments):
-            variables = {"PYTHONUNBUFFERED": "1", **(environment or {})}
+        with packed(order) as (folder, arguments):
+            variables = {"PYTHONUNBUFFERED": "1", **order.environment}
             self._send(
-                entrypoint=_entrypoint(order.job, arguments),
+                entrypoint=entrypoint(order.job, arguments),
                 submission_id=order.submission_id,
                 runtime_env={"working_dir": str(folder), "env_vars": variables},
                 metadata={"cvdata": order.job},
@@ -162,19 +185,12 @@ def exit_code(state: JobState) -> int:
     )
 
 
-def protect_token() -> None:
-    """Ray writes its token where others may read it: leave it to its owner."""
-    path = Path(os.environ.get("RAY_AUTH_TOKEN_PATH") or Path.home() / ".ray" / "auth_token")
-    if path.is_file() and stat.S_IMODE(path.stat().st_mode) & 0o077:
-        path.chmod(0o600)
-
-
 def _state(info: Any) -> JobState:
     code = info.driver_exit_code
     return JobState(info.submission_id, str(info.status.value), info.message or "", code)
 
 
-def _entrypoint(job: str, arguments: Sequence[str]) -> str:
+def entrypoint(job: str, arguments: Sequence[str]) -> str:
     """A shell command: what Ray starts jobs by."""
     import shlex
 
@@ -182,7 +198,7 @@ def _entrypoint(job: str, arguments: Sequence[str]) -> str:
 
 
 @contextmanager
-def _packed(order: Order) -> Iterator[tuple[Path, list[str]]]:
+def packed(order: Order) -> Iterator[tuple[Path, list[str]]]:
     """The code and the config file in a folder of their own, and the arguments that fit there."""
     with tempfile.TemporaryDirectory(prefix="cvdata-submit-") as name:
         folder = Path(name)
@@ -194,12 +210,7 @@ def _packed(order: Order) -> Iterator[tuple[Path, list[str]]]:
             skipped = shutil.ignore_patterns("__pycache__", "*.pyc", "*.nbi", "*.nbc")
             shutil.copytree(source, folder / source.name, ignore=skipped)
         arguments = list(order.arguments)
-        for at, value in enumerate(arguments):
-            before = arguments[at - 1] if at else ""
-            if before == "--config" or value.startswith("--config="):
-                path = Path(value.removeprefix("--config="))
-                if not path.is_file():
-                    raise ConfigError(f"--config: there is no file {path}")
-                shutil.copyfile(path, folder / "submitted.yaml")
-                arguments[at] = value.replace(str(path), "submitted.yaml")
+        for at, path in order.configs.items():
+            shutil.copyfile(path, folder / "submitted.yaml")
+            arguments[at] = arguments[at].replace(str(path), "submitted.yaml")
         yield folder, arguments

@@ -19,6 +19,7 @@ from cvdata.sample import make_sample
 from cvdata.workspace import Workspace
 from tests.cluster.conftest import Head
 from tests.conftest import ROOT
+from tests.jobs.flows import cvdata
 from tests.objectstore.buckets import facts, make_photos, upload
 from tests.objectstore.conftest import CREDENTIALS
 
@@ -70,6 +71,41 @@ def _stop_midway(head: Head, order: list[str], where: str) -> str:
     assert code == 0, said
     assert "stopped" in said, "it was in the midst of it"
     return submission
+
+
+def _measured(where: str) -> list[tuple[str, ...]]:
+    columns = ["image_id", "sha256", "width", "error"]
+    return sorted(
+        tuple(map(str, r.values())) for r in Workspace(where).read("measures", columns).to_pylist()
+    )
+
+
+def test_a_job_is_sent_once_followed_and_answered(
+    ray_head: Head, bucket: str, tmp_path: Path
+) -> None:
+    """Sent, sent again while it runs, followed to its end, asked for afterwards."""
+    upload(make_photos(tmp_path / "photos", n=24), "in")
+    for name in ("here", "there"):
+        assert cvdata("ingest", f"{bucket}/in", "--workspace", f"{bucket}/{name}") == 0
+    quick = ("--measures", "file,geometry", "--chunk-rows", "8", "--max-error-rate", "0.5")
+    assert cvdata("scan", "--workspace", f"{bucket}/here", *quick) in (0, 3)
+    config = tmp_path / "scan.yaml"
+    config.write_text("measures: [file, geometry]\nmax_error_rate: 0.5\nwarn_error_rate: 0.01\n")
+    order = ["scan", "--workspace", f"{bucket}/there", "--config", str(config), "--chunk-rows", "8"]
+    code, said = _run(ray_head, "--detach", *order)
+    assert code == 0, said
+    submission = said.split()[-1]
+    code, said = _run(ray_head, *order)
+    assert code == 3, f"two of 27 images are none: the job's own exit code: {said}"
+    assert f"submitted {submission}, see {ray_head.url}/#/jobs/{submission}" in said
+    assert "measures: 27 of 27 images" in said, "progress is followed"
+    assert f"Ray's dashboard: {ray_head.url}" in said
+    assert _measured(f"{bucket}/there") == _measured(f"{bucket}/here")
+    assert [c.job for c in Workspace(f"{bucket}/there").commits()] == ["ingest", "scan"]
+    code, said = _run(ray_head, "--status", "all")
+    assert code == 0
+    scans = [line for line in said.splitlines() if line.startswith("cvdata-scan-")]
+    assert scans == [f"{submission}  failed  exit code 3"], "it was joined and not sent again"
 
 
 @pytest.mark.slow
