@@ -1,6 +1,8 @@
 """`cvdata <job> …` and the result tools."""
 
 import importlib
+import os
+import select
 import sys
 from collections.abc import Sequence
 
@@ -43,6 +45,8 @@ TOOL_NAMES = {
     "compact": "merge small parts into large ones",
 }
 COMMANDS = {**JOBS, **TOOL_NAMES}
+UNREAD = 141
+"""128 + SIGPIPE: what shells call a command whose reader has gone."""
 
 
 def usage() -> str:
@@ -61,8 +65,32 @@ def usage() -> str:
 
 
 def main(argv: Sequence[str] | None = None) -> int:
-    """Run one command and return its exit code."""
+    """Run one command and return its exit code; 141 where nobody reads its output any more."""
     args = list(sys.argv[1:] if argv is None else argv)
+    try:
+        try:
+            return _command(args)
+        finally:
+            sys.stdout.flush()
+    except BrokenPipeError:
+        if not _is_unread():
+            raise  # another pipe than the one to our reader
+        return UNREAD
+
+
+def _is_unread() -> bool:
+    """Whether standard output leads nowhere, as in `cvdata … | head`; then it is let go."""
+    output = sys.stdout.fileno()
+    poll = select.poll()
+    poll.register(output, 0)
+    if not any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0)):
+        return False
+    # else the interpreter flushes once more as it ends, and complains
+    os.dup2(os.open(os.devnull, os.O_WRONLY), output)
+    return True
+
+
+def _command(args: Sequence[str]) -> int:
     if not args or args[0] in ("-h", "--help", "help"):
         print(usage())
         return 0 if args else USAGE

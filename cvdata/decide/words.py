@@ -165,7 +165,7 @@ def _group(row: Row, known: Known) -> list[str]:
         name = printable(known.names.get(other["image_id"], other["image_id"].hex()))
         role = "keeper" if other["is_keeper"] else "copy"
         fate = {True: ", kept", False: ", dropped", None: ""}[other["keep"]]
-        distance = "" if other["distance"] is None else f", distance {other['distance']:.4g}"
+        distance = "" if other["distance"] is None else f", distance {_far(other['distance'])}"
         lines.append(f"  {role} {name}{distance}{fate}")
     if row["size"] - 1 > len(others):
         lines.append(f"  and {row['size'] - 1 - len(others)} more")
@@ -176,8 +176,13 @@ def _leak(row: Row, known: Known) -> str:
     name = printable(known.names.get(row["other"], row["other"].hex()))
     return (
         f"{row['method']}: in {printable(row['split'])}, its copy {name} in "
-        f"{printable(row['other_split'])}, distance {row['distance']:.4g}"
+        f"{printable(row['other_split'])}, distance {_far(row['distance'])}"
     )
+
+
+def _far(distance: float) -> str:
+    """A distance; what float32 leaves of 1 - cosine of equal vectors is 0."""
+    return f"{max(0.0, round(distance, 6)):.4g}"
 
 
 def _outlier(row: Row) -> str:

@@ -14,7 +14,7 @@ from cvdata.decide.words import Known, tell
 from cvdata.parts import find_rows
 from cvdata.reading import IdRange, states, stored_schema
 from cvdata.runs.decide_find import find_image, only
-from cvdata.runs.decide_inputs import is_decided
+from cvdata.runs.decide_inputs import inputs_of, is_decided
 from cvdata.schema import ID
 from cvdata.workspace import Workspace
 
@@ -25,7 +25,10 @@ Row = dict[str, Any]
 
 
 def explain(workspace: Workspace, name: str) -> list[str]:
-    """In lines for a person: facts, findings, decision. `name`: id, key, path or end of a uri."""
+    """In lines for a person: decision, findings, facts, and what nobody has looked for yet.
+
+    `name`: id, key, path or end of a uri.
+    """
     image_id = find_image(workspace, name)
     at = only(image_id)
     record = workspace.read("records", id_range=at).to_pylist()[0]
@@ -34,7 +37,8 @@ def explain(workspace: Workspace, name: str) -> list[str]:
     groups = [_group(workspace, row) for row in _rows(workspace, "duplicates", at)]
     leaks = _leaks(workspace, image_id)
     others = _others(workspace, groups, leaks, selection)
-    split = _first(_rows(workspace, "splits", at))
+    assigned = _first(_rows(workspace, "splits", at))
+    split = assigned["split"] if assigned else record["split"]
     known = Known(
         record=record,
         facts=_first(_rows(workspace, "measures", at)) or {},
@@ -50,13 +54,13 @@ def explain(workspace: Workspace, name: str) -> list[str]:
         n_copies=sum(row["n_copies"] for row in _rows(workspace, "budget", at)),
         matched=_matched(workspace, image_id, selection, settings),
         names={one: other["uri"] for one, other in others.items()},
-        plan=_plan(workspace, record, selection),
-        split=split["split"] if split else record["split"],
+        plan=_plan(workspace, record, split) if selection is not None else None,
+        split=split,
     )
     story = tell(known)
     if selection is not None and not is_decided(workspace):
         story.insert(2, "tables have changed since this was decided: run `cvdata decide`")
-    return story
+    return [*story, *(line.strip() for line in inputs_of(workspace).lines())]
 
 
 def _rows(workspace: Workspace, name: str, at: IdRange) -> list[Row]:
@@ -188,12 +192,12 @@ def _others(
     }
 
 
-def _plan(workspace: Workspace, record: Row, selection: Row | None) -> Row | None:
-    """What balancing does to the image's class."""
-    if selection is None or "balance.json" not in workspace.head.artifacts:
+def _plan(workspace: Workspace, record: Row, split: str | None) -> Row | None:
+    """What balancing does to the image's class in its split."""
+    if "balance.json" not in workspace.head.artifacts:
         return None
     balanced = json.loads(workspace.artifact("balance.json"))
-    if balanced["splits"] is not None and record["split"] not in balanced["splits"]:
+    if balanced["splits"] is not None and split not in balanced["splits"]:
         return None
     plans = [c for c in balanced["classes"] if c["label"] == record["label"]]
     return plans[0] if plans else None

@@ -25,10 +25,16 @@ def lines(figures: Mapping[str, Any], balanced: Mapping[str, Any]) -> list[str]:
 
 
 def balance_lines(balanced: Mapping[str, Any], limit: int = 40) -> list[str]:
-    """The plan, class by class; the furthest from balance first where there are many."""
+    """The plan, class by class, the furthest from balance first; and what SMOTE made."""
     classes: Sequence[Mapping[str, Any]] = balanced["classes"]
+    settings = balanced["settings"]
+    made = (
+        [f"smote: {balanced.get('n_synthetic', 0):,} vectors in synthetic/{settings['embeddings']}"]
+        if settings["smote"]
+        else []
+    )
     if not classes:
-        return []
+        return made
     where = ", ".join(balanced["splits"]) if balanced["splits"] is not None else "all images"
     total = sum(c["achieved"] for c in classes)
     text = [
@@ -46,4 +52,4 @@ def balance_lines(balanced: Mapping[str, Any], limit: int = 40) -> list[str]:
         )
     if len(ranked) > limit:
         text.append(f"  … and {len(ranked) - limit:,} classes more (balance.json)")
-    return text
+    return text + made

@@ -33,12 +33,13 @@ def publish(
         change.replace("merged", [decision.merged], MERGED, meta=meta)
     elif "merged" in held:
         change.drop("merged")
-    for name in held:
-        if name.startswith("synthetic/"):
-            change.drop(name)
+    made = ""
     if decision.synthetic is not None:
-        rows = decision.synthetic
-        change.replace(f"synthetic/{options.balance.embeddings}", [rows], rows.schema, meta=meta)
+        made, rows = f"synthetic/{options.balance.embeddings}", decision.synthetic
+        change.replace(made, [rows], rows.schema, meta=meta)
+    for name in held:
+        if name.startswith("synthetic/") and name != made:
+            change.drop(name)
     figures = figures_json(decision, options)
     text = json.dumps(figures, indent=1, sort_keys=True)
     change.artifact("selection.json", text.encode(), "summary", ".json")
@@ -69,6 +70,7 @@ def balance_json(decision: Decision, options: DecideOptions) -> dict[str, Any]:
         "splits": None if balanced.scope.splits is None else list(balanced.scope.splits),
         "n_cut": 0 if plan is None else plan.n_cut,
         "n_copies": plan.n_extra if plan and options.balance.oversample == "augment" else 0,
+        "n_synthetic": 0 if decision.synthetic is None else len(decision.synthetic),
         "classes": [] if plan is None else plan.to_json(),
         "weights": {label: round(w, 6) for label, w in sorted(balanced.weights.items())},
         "repeat_factors": {o: round(f, 6) for o, f in sorted(balanced.factors.items())},

@@ -216,8 +216,14 @@ def test_smote_fills_classes_up_with_vectors(
     assert cvdata("decide", "--workspace", tmp_path / "other", *flags) == 2
     assert "'one' has 1 images" in capsys.readouterr().err
     (tmp_path / "drop").write_text("train/one/0.jpg\n")
-    workspace = balanced(listed, tmp_path, *flags, "--drop-list", str(tmp_path / "drop"))
-    rows = workspace.read("synthetic/mine")
+    more = (*flags, "--drop-list", str(tmp_path / "drop"))
+    capsys.readouterr()
+    workspace = balanced(listed, tmp_path, *more)
+    assert "smote: 15 vectors in synthetic/mine" in capsys.readouterr().out
+    first = workspace.read("synthetic/mine")
+    assert cvdata("decide", "--workspace", tmp_path / "w", *more, "--balance.seed", "1") == 0
+    rows = workspace.refresh().read("synthetic/mine")
+    assert rows != first, "made anew, in place of the old ones"
     assert rows["label"].to_pylist() == ["b"] * (TRAIN["a"] - TRAIN["b"])
     vectors = np.array(rows["embedding"].to_pylist())
     assert np.allclose(np.linalg.norm(vectors, axis=1), 1, atol=1e-5)

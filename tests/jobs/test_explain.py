@@ -3,9 +3,10 @@
 from os import fsdecode
 from pathlib import Path
 
+import pyarrow as pa
 import pytest
 
-from cvdata import Workspace
+from cvdata import Workspace, schema
 from cvdata.sample import Truth
 from cvdata.sources.uris import decode_path
 from tests.jobs.decided import copied, decide
@@ -147,4 +148,26 @@ def test_before_anything_is_decided(tmp_path: Path, capsys: pytest.CaptureFixtur
 
     make_photos(tmp_path / "photos", range(2))
     assert cvdata("ingest", tmp_path / "photos", "--workspace", tmp_path / "w") == 0
-    assert "not decided yet" in told(tmp_path, "00001.jpg", capsys)
+    text = told(tmp_path, "00001.jpg", capsys)
+    assert "not decided yet" in text
+    assert "not used, not there: duplicates, leaks, pairs (`cvdata dedup` makes them)" in text
+
+
+def test_the_balance_is_that_of_the_assigned_split(
+    decided: Done,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Of two images that the source has in val, the one that `split` moved to train is told."""
+    folder = copied(decided, tmp_path)
+    workspace = Workspace(str(folder / "w"))
+    records = workspace.read("records").to_pylist()
+    kept = {r["image_id"] for r in workspace.read("selection").to_pylist() if r["keep"]}
+    moved, other = [r for r in records if r["split"] == "val" and r["image_id"] in kept][:2]
+    rows = [{**r, "split": "train"} if r is moved else r for r in records]
+    with workspace.change("split", {}) as change:
+        change.replace("splits", [pa.Table.from_pylist(rows, schema.SPLITS)], schema.SPLITS)
+    assert decide(folder, "--balance.oversample", "augment") == 0
+    line = f"balance: {moved['label']} goes from"
+    assert line in told(folder, moved["image_id"].hex(), capsys)
+    assert "balance:" not in told(folder, other["image_id"].hex(), capsys)
