@@ -27,7 +27,7 @@ from cvdata.runs.export_target import (
     forget_pieces,
     inspect,
 )
-from cvdata.runs.export_task import ExportTask, Receipt, files_of, read_piece, texts
+from cvdata.runs.export_task import STATE, ExportTask, Receipt, files_of, read_piece, texts
 from cvdata.runs.filling import refuse_errors
 from cvdata.sinks.base import Sink
 from cvdata.sinks.output import Output
@@ -153,7 +153,7 @@ def export(work: ExportWork, engine: EngineConfig) -> dict[str, Any]:
     receipts = _write_chunks(work, engine)
     figures = _figures(work, receipts)
     refuse_errors(sum(figures["errors"].values()), work.plan.n_rows, options.max_error_rate)
-    out = Output(target.url)
+    out = Output(target.url, STATE)
     try:
         _write_whole(work, receipts, figures, out)
         sums = _write_checksums(work, receipts, out)

@@ -74,7 +74,7 @@ class ExportTask:
         keep_freed_memory()
         rows = self._rows(chunk)
         piece = f"{STATE}/{self._name(chunk, rows)}.parquet"
-        out = Output(self.target.url)
+        out = Output(self.target.url, STATE)
         try:
             found = self._found(piece, out)
             if found is not None:

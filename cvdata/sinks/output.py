@@ -32,10 +32,12 @@ class Output:
 
     Threads hash and write while the next images are read; what waits is bounded. Nothing is
     fsynced, as `cp` does not: a receipt that outlived its files is found out by their sizes.
-    `notes` counts what a sink had to leave out, in words for the card.
+    `notes` counts what a sink had to leave out, in words for the card. A large file is begun in the
+    folder `scratch` below `url`, so that whoever owns that sweeps up what a killed run began.
     """
 
     url: str
+    scratch: str = ""
     notes: Counter[str] = field(default_factory=Counter)
     _files: list[Written] = field(default_factory=list)
     _folders: set[str] = field(default_factory=set)
@@ -122,7 +124,8 @@ class Output:
             return
         self._make_folder(full)
         own = f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
-        temp = f"{full.rpartition('/')[0]}/{own}"
+        temp = self.full(f"{self.scratch}/{own}" if self.scratch else own)
+        self._make_folder(temp)
         try:
             with RawFile(temp) as raw:
                 yield raw

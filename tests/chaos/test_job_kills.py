@@ -80,7 +80,7 @@ def _decided(folder: Path) -> object:
     [
         pytest.param(_infer, _inferred, 15 if IS_FULL else 1, id="infer"),
         pytest.param(_augment, _augmented, 15 if IS_FULL else 1, id="augment", marks=SLOW),
-        pytest.param(_export, _exported, 15 if IS_FULL else 1, id="export", marks=SLOW),
+        pytest.param(_export, _exported, 15 if IS_FULL else 1, id="export"),
         pytest.param(_decide, _decided, 10 if IS_FULL else 2, id="decide", marks=SLOW),
     ],
 )
