@@ -15,6 +15,7 @@ from tests.cluster.nodes import Nodes, environment, nodes_up
 from tests.cluster.spread import noted
 from tests.conftest import ROOT
 from tests.jobs.flows import cvdata, make_photos
+from tests.nightly.prom import samples
 from tests.tables.flows import ingest, part_digests, rows_digest, run_stage
 
 pytestmark = [pytest.mark.chaos, pytest.mark.timeout(300)]
@@ -93,7 +94,8 @@ def test_a_model_that_asks_for_a_gpu_is_loaded_where_one_is(nodes: Nodes, tmp_pa
     (tmp_path / "nodes").unlink()
     where = ("--workspace", tmp_path / "spread", "--address", nodes.address, "--shared-workspace")
     apart = ("--pipeline", "actors", "--gpus", "1", "--chunk-rows", "8")
-    driver = _start("cvdata.cli", "infer", *where, *options, *apart)
+    metrics = ("--metrics-file", tmp_path / "c.prom")
+    driver = _start("cvdata.cli", "infer", *where, *options, *apart, *metrics)
     said, _ = driver.communicate(timeout=200)
     assert driver.returncode == 0, said[-3000:]
     loaded = noted(tmp_path / "nodes")
@@ -102,6 +104,17 @@ def test_a_model_that_asks_for_a_gpu_is_loaded_where_one_is(nodes: Nodes, tmp_pa
     assert loaded <= set(nodes.gpus)
     rows = [rows_digest(Workspace(str(tmp_path / n)).read(TILES)) for n in ("local", "spread")]
     assert rows[0] == rows[1]
+    _hold_idle_share(Workspace(str(tmp_path / "spread")), tmp_path / "c.prom")
+
+
+def _hold_idle_share(workspace: Workspace, file: Path) -> None:
+    """What Prometheus is told is what the commit remembers: of GPUs, between none and all."""
+    stage = workspace.head.stats["run"]["stages"][TILES]
+    share = samples(file.read_text())[f'cvdata_run_gpu_idle_share{{"stage": "{TILES}"}}']
+    assert share == pytest.approx(stage["model_idle_share"], abs=1e-4)
+    assert 0 < share < 1
+    assert (stage["gpus_per_worker"], stage["n_images"]) == (1, 60)
+    assert stage["worker_seconds"]["model"] > 0
 
 
 @pytest.mark.slow

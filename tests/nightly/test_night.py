@@ -10,7 +10,6 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from prometheus_client.parser import text_string_to_metric_families
 
 from cvdata.cli import main
 from cvdata.lease import holder, take
@@ -19,6 +18,7 @@ from cvdata.storage import Store
 from cvdata.workspace import Workspace
 from tests.conftest import ROOT
 from tests.nightly.photos import make_photos
+from tests.nightly.prom import samples
 
 CONFIG = ROOT / "docs/howto/nightly/nightly.yaml"
 SKIPPED = ("--skip", "outliers", "--skip", "report", "--skip", "decide")
@@ -35,18 +35,6 @@ def _answer(capsys: pytest.CaptureFixture[str]) -> dict[str, Any]:
     return value
 
 
-def _samples(path: Path) -> dict[str, float]:
-    """Samples by name and the labels that are not those of every sample."""
-    found: dict[str, float] = {}
-    for family in text_string_to_metric_families(path.read_text()):
-        for sample in family.samples:
-            labels = {k: v for k, v in sample.labels.items() if k not in ("job", "workspace")}
-            found[f"{sample.name}{json.dumps(labels, sort_keys=True) if labels else ''}"] = (
-                sample.value
-            )
-    return found
-
-
 def test_four_nights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     photos, where, metrics = tmp_path / "photos", tmp_path / "w", tmp_path / "c.prom"
     make_photos(photos, range(80))
@@ -58,7 +46,7 @@ def test_four_nights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert first["errors"] == first["new_errors"] == {"not_an_image": 1}
     assert first["commit"] == first["n_commits"] == Workspace(str(where)).head.seq
     assert first["gates_failed"] == []
-    told = _samples(metrics)
+    told = samples(metrics.read_text())
     assert told['cvdata_run_images{"stage": "measures"}'] == 81
     assert told['cvdata_run_errors{"code": "not_an_image", "stage": "measures"}'] == 1
     size = sum(p.stat().st_size for p in photos.iterdir())
@@ -83,7 +71,7 @@ def test_four_nights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     fourth = _answer(capsys)
     assert fourth["status"] == "committed"
     assert {"drift_from:last", "max_flagged:dark"} <= set(fourth["gates_failed"])
-    told = _samples(metrics)
+    told = samples(metrics.read_text())
     assert told['cvdata_run_gate_failed{"gate": "drift_from:last"}'] == 1
     assert told['cvdata_run_gate_failed{"gate": "max_bad"}'] == 0
     assert told["cvdata_run_last_success_timestamp_seconds"] > success, "of the third night"

@@ -18,6 +18,7 @@ from cvdata.tools import TOOLS
 from cvdata.workspace import Workspace
 from tests.jobs.flows import make_photos
 from tests.tables.flows import ingest, run_stage
+from tests.tables.stages import KeyLength
 
 
 def test_json_lines_are_objects_and_keep_what_they_add(capsys: pytest.CaptureFixture[str]) -> None:
@@ -100,28 +101,35 @@ def test_both_engines_count_the_same_images(tmp_path: Path) -> None:
 
 
 @pytest.mark.usefixtures("ray_up")
-def test_ray_exports_our_metrics_on_loopback(tmp_path: Path) -> None:
+def test_ray_exports_what_was_done_on_loopback(tmp_path: Path) -> None:
     import ray
 
     from cvdata.engine.session import EngineConfig
 
     workspace = Workspace(str(tmp_path / "w"))
     ingest(workspace, [f"{i:04d}bad" if i < 3 else f"{i:04d}" for i in range(60)])
-    run_stage(workspace, engine=EngineConfig("ray", workers=2), chunk_rows=20)
+    stage = KeyLength(("counted",))  # counters are of the process: this one is of no other test
+    run_stage(workspace, stage, EngineConfig("ray", workers=2), 20)
     node = ray.nodes()[0]
-    url = f"http://{node['NodeManagerAddress']}:{node['MetricsExportPort']}/metrics"
+    assert node["NodeManagerAddress"] == "127.0.0.1"
+    url = f"http://127.0.0.1:{node['MetricsExportPort']}/metrics"
+    seconds = workspace.head.stats["run"]["stages"]["counted"]["worker_seconds"]
     wanted = {
-        "ray_cvdata_images_total",
-        "ray_cvdata_errors_total",
-        "ray_cvdata_worker_seconds_total",
+        ("ray_cvdata_images_total", ""): 60,
+        ("ray_cvdata_errors_total", "corrupt"): 3,
+        ("ray_cvdata_bytes_written_total", ""): sum(
+            part.size_bytes for part in workspace.head.tables["counted"].parts
+        ),
+        **{("ray_cvdata_worker_seconds_total", k): v for k, v in seconds.items()},
     }
-    deadline, seen = time.monotonic() + 60, set[str]()
-    while not wanted <= seen and time.monotonic() < deadline:
+    deadline, seen = time.monotonic() + 60, dict[tuple[str, str], float]()
+    while seen != pytest.approx(wanted, abs=1e-3) and time.monotonic() < deadline:
         text = urllib.request.urlopen(url, timeout=5).read().decode()
         samples = [s for f in text_string_to_metric_families(text) for s in f.samples]
-        seen = {s.name for s in samples if s.labels.get("stage") == "lengths"}
+        mine = [s for s in samples if s.labels.get("stage") == "counted"]
+        seen = {(s.name, s.labels.get("code") or s.labels.get("step", "")): s.value for s in mine}
         time.sleep(1)
-    assert wanted <= seen
+    assert seen == pytest.approx(wanted, abs=1e-3)
 
 
 def test_status_shows_who_is_at_work(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
