@@ -170,7 +170,6 @@ def test_rays_own_submission_is_the_same(ray_head: Head, bucket: str, tmp_path: 
     assert facts(f"{bucket}/out") == facts(str(tmp_path / "w")), done.stdout[-3000:]
 
 
-@pytest.mark.slow
 def test_credentials_are_in_no_log_of_the_cluster(ray_head: Head) -> None:
     """After the jobs above, which had them from the node's environment."""
     logs = [path for path in ray_head.folder.rglob("*") if path.is_file() and "logs" in path.parts]

@@ -81,6 +81,21 @@ def test_four_nights(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None
     assert main(["gate", "--workspace", str(where), "--max-bad", "0.5"]) == 0
 
 
+def test_a_model_is_shown_only_what_is_new(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, where = tmp_path / "photos", str(tmp_path / "w")
+    infer = ["infer", "--config", str(CONFIG.with_name("infer.yaml")), "--workspace", where]
+    infer += ["--model", "tests.jobs.odd_models:Tiles", "--engine", "serial"]
+    for numbers, n_new in ((range(20), 20), (range(20, 30), 10), (range(0), 0)):
+        make_photos(photos, numbers)
+        main(["ingest", str(photos), "--workspace", where, "--engine", "serial"])
+        assert main(infer) == 0
+        told = _answer(capsys)
+        assert (told["new"], told["rows"]) == (n_new, len(list(photos.iterdir())))
+        assert told["status"] == ("committed" if n_new else "unchanged")
+
+
 def test_a_commit_remembers_what_it_cost(tmp_path: Path) -> None:
     make_photos(tmp_path / "photos", range(20))
     where = tmp_path / "w"

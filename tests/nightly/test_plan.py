@@ -60,6 +60,29 @@ def test_a_gpu_takes_the_model_off_the_cpus() -> None:
     assert (on_cpu.traveling_bytes, on_gpu.traveling_bytes) == (0, 10_000)
 
 
+@pytest.mark.parametrize("workers", [0, 3])
+def test_memory_is_that_of_all_workers_and_of_rays_store(workers: int) -> None:
+    """Workers fill the CPUs that are used; actors with the model and Ray's store come on top."""
+    has = Capacity(({"CPU": 8.0},), 16 << 30, 1 << 30, workers)
+    one = Resources(2.0, memory_bytes=500 << 20)
+    plain = estimate(Pending(10, 0), COST, Rate(), Needs(one), has)
+    n_workers = 4 if workers == 0 else 1
+    assert plain.memory_bytes == n_workers * (500 << 20) + (1 << 30)
+    apart = Needs(one, Resources(1.0, memory_bytes=2 << 30), 2, is_apart=True)
+    assert estimate(Pending(10, 0), COST, Rate(), apart, has).memory_bytes == (
+        plain.memory_bytes + 2 * (2 << 30)
+    )
+
+
+def test_more_memory_than_there_is_is_a_warning() -> None:
+    for memory, is_told in ((64 << 30, False), (1 << 30, True)):
+        has = Capacity(({"CPU": 2.0},), memory, 0, 0)
+        needs = Needs(Resources(memory_bytes=1 << 30))
+        told = "\n".join(estimate(Pending(1, 0), COST, Rate(), needs, has).lines(Prices()))
+        assert ("warning: this machine has 1.1 GB: use fewer --workers" in told) == is_told
+        assert "up to 2.1 GB of memory" in told
+
+
 def test_what_is_up_is_paid_for() -> None:
     found = estimate(Pending(3_600_000, 0), Cost(0.016, 1, 1), Rate(), Needs(), HAS)
     assert found.wall_seconds == pytest.approx(3600)
@@ -150,3 +173,32 @@ def test_a_gpu_that_is_not_there_is_refused_in_the_plan(
         command = ["infer", *shared, "--model", "default", "--dry-run", *more]
         assert main(command) == 2
         assert "add a node" in capsys.readouterr().err
+
+
+def test_a_disk_too_full_to_spill_to_is_refused(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Pixels that travel pass through Ray's store, which leaves a disk alone that is 95 % full."""
+    make_photos(tmp_path / "photos", range(3))
+    where = str(tmp_path / "w")
+    main(["ingest", str(tmp_path / "photos"), "--workspace", where, "--engine", "serial"])
+    usage = namedtuple("usage", "total used free")
+    spill = str(tmp_path / "spill")
+    (tmp_path / "spill").mkdir()
+    monkeypatch.setenv("RAY_TMPDIR", spill)
+    asked: list[str] = []
+
+    def full(folder: object) -> object:
+        asked.append(str(folder))
+        used = 96 if str(folder) == spill else 10
+        return usage(10**12, used * 10**10, (100 - used) * 10**10)
+
+    monkeypatch.setattr("shutil.disk_usage", full)
+    plan = ["infer", "--workspace", where, "--engine", "ray", "--dry-run"]
+    plan += ["--model", "tests.jobs.odd_models:Tiles"]
+    assert main([*plan, "--pipeline", "actors"]) == 2
+    assert f"the disk of {spill}" in (said := capsys.readouterr().err)
+    assert "96% full" in said
+    assert main([*plan, "--pipeline", "actors", "--ignore-capacity"]) == 0
+    assert main([*plan, "--pipeline", "tasks"]) == 0, "nothing travels"
+    assert spill in asked

@@ -19,6 +19,8 @@ logging.getLogger("werkzeug").setLevel(logging.CRITICAL)
 Start = Callable[..., Any]
 Head = tuple[tuple[Any, ...], dict[str, Any]]
 FAULTS = ("refused", "throttled", "reset", "lost", "conflict", "taken", "slow")
+HUNG_SECONDS = 1.5
+"""How long a request that hangs is held, before its connection is closed without an answer."""
 REFUSALS = {
     "refused": ("500 Internal Server Error", "InternalError"),
     "throttled": ("503 Slow Down", "SlowDown"),
@@ -130,6 +132,9 @@ class FaultyApp:
             raise Reset
         if fault == "slow":
             time.sleep(0.3)
+        if fault == "hung":
+            time.sleep(HUNG_SECONDS)
+            raise Reset
         answer, head = self._done(environ, is_exclusive=is_exclusive)
         if fault == "lost":
             raise Reset

@@ -5,6 +5,7 @@ import tarfile
 from pathlib import Path
 
 import boto3
+import fsspec
 import pytest
 
 from cvdata.storage import Store
@@ -31,6 +32,23 @@ def test_a_412_is_a_taken_name_in_any_dialect(
     puts = s3_server.asked.kinds["PUT"]
     assert not store.put_new("one", b"2")
     assert s3_server.asked.kinds["PUT"] == puts + 1, "it is not asked again"
+
+
+@pytest.mark.usefixtures("quick_retries")
+def test_what_does_not_answer_in_time_is_asked_again(
+    bucket: str, s3_server: S3Server, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The client gives up after half a second, the store hangs on for longer."""
+    patience = {"read_timeout": 0.5, "retries": {"max_attempts": 0}}
+    monkeypatch.setitem(fsspec.config.conf, "s3", {"config_kwargs": patience})
+    store = Store(f"{bucket}/w")
+    s3_server.faults.rates = {"hung": 0.3}
+    for i in range(6):
+        store.put_new(f"p/{i}", b"%d" % i)
+        assert store.get(f"p/{i}") == b"%d" % i
+    assert s3_server.faults.seen["hung"] >= 2
+    s3_server.faults.rates = {}
+    assert len(list(store.list())) == 6
 
 
 def test_a_job_refuses_a_store_without_conditions(
