@@ -28,7 +28,7 @@ from cvdata.stages.scan import MeasureSet, MeasureSpec, Scan
 from cvdata.workspace import Change
 
 PREFIX = "measures/"
-SECONDS_PER_IMAGE, SECONDS_PER_BYTE, ROW_BYTES = 0.0012, 2.5e-8, 1000
+SECONDS_PER_IMAGE, SECONDS_PER_BYTE, ROW_BYTES = 0.0006, 3.8e-8, 1000
 """Of a CPU, for an image and for each byte of its file (docs/benchmarks.md); bytes of a row."""
 
 

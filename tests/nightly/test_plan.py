@@ -13,8 +13,10 @@ from cvdata.config import Prices
 from cvdata.engine.capacity import Capacity, Needs, refuse_too_few
 from cvdata.errors import ConfigError
 from cvdata.runs.estimate import SHIPPED, Cost, Pending, Rate, estimate, measured_rate
+from cvdata.runs.scan import scan_cost
 from cvdata.stages.base import Resources
 from cvdata.workspace import Workspace
+from tests.conftest import ROOT
 from tests.jobs.flows import make_photos
 
 COST = Cost(0.001, 500, 10, 2e-8, 0.01)
@@ -48,6 +50,18 @@ def test_the_newest_run_that_is_large_enough_counts() -> None:
     assert "commit 2: 400 images, 20.00 ms" in measured_rate(commits, "measures", COST).source
     assert measured_rate(commits, "embeddings/x", COST).source == SHIPPED
     assert measured_rate([Commit(seq=1)], "measures", COST) == Rate()
+
+
+def test_the_shipped_rate_is_the_one_that_the_docs_tell_and_measured() -> None:
+    told = (ROOT / "docs/observability.md").read_text().replace("\n", " ")
+    cost = scan_cost()
+    assert (
+        f"{cost.seconds * 1e3:g} ms an image and {cost.byte_seconds * 1e9:g} ms a megabyte" in told
+    )
+    rows = (ROOT / "docs/benchmarks.md").read_text().splitlines()
+    (row,) = (row for row in rows if row.startswith("| `cvdata scan`, embedded Ray"))
+    measured = 2 / float(row.split("|")[2])  # two workers, images/s
+    assert cost.worker_seconds(1, 110_000) == pytest.approx(measured, rel=0.2)
 
 
 def test_a_gpu_takes_the_model_off_the_cpus() -> None:
