@@ -7,9 +7,13 @@ from typing import Any, Protocol
 import numpy as np
 import numpy.typing as npt
 
+from cvdata.errors import ConfigError
 from cvdata.models.base import Batch, Floats, Pixels, Prediction, Prepared, Resize, Task, digest
 
 Outputs = Mapping[str, npt.NDArray[Any]]
+
+RUNTIMES = ("auto", "onnx", "torch")
+PRECISIONS = ("float32", "float16", "bfloat16")
 
 MODELS_VERSION = 1
 """Moves whenever preparing or decoding changes what a model says; part of every fingerprint."""
@@ -28,6 +32,15 @@ class Execution:
     compile: bool = False
     threads: int = 1
     allow_download: bool = False
+
+    def __post_init__(self) -> None:
+        """Check the words."""
+        for what, value, known in (
+            ("runtime", self.runtime, RUNTIMES),
+            ("precision", self.precision, PRECISIONS),
+        ):
+            if value not in known:
+                raise ConfigError(f"{what} is one of {', '.join(known)}, not {value!r}")
 
 
 class Network(Protocol):

@@ -18,6 +18,8 @@ from typing import Any, Protocol, runtime_checkable
 import numpy as np
 import numpy.typing as npt
 
+from cvdata.errors import ConfigError
+
 Pixels = npt.NDArray[np.uint8]
 Floats = npt.NDArray[np.float32]
 Batch = Pixels | Sequence[Pixels]
@@ -181,9 +183,20 @@ def digest(value: Any) -> str:
 
 
 def device_name(device: str) -> str:
-    """`auto` -> `cuda` where torch sees one, else `cpu`; anything else unchanged."""
-    if device != "auto":
+    """`auto` -> `cuda` where torch sees one, else `cpu`; anything else unchanged.
+
+    Raises `ConfigError` for a `cuda` that torch does not see.
+    """
+    if device != "auto" and not device.startswith("cuda"):
         return device
     import torch
 
-    return "cuda" if torch.cuda.is_available() else "cpu"
+    is_there = torch.cuda.is_available()
+    if device == "auto":
+        return "cuda" if is_there else "cpu"
+    if not is_there:
+        raise ConfigError(
+            f"torch sees no GPU here, and the model was asked to run on {device}: leave it to "
+            "device: auto, or see that driver and torch's CUDA fit"
+        )
+    return device

@@ -138,7 +138,7 @@ def _load(path: str) -> Callable[..., Any]:
 def _own(name: str, options: ModelOptions) -> Model:
     try:
         model = _load(name)(**options.parameters)
-    except (ImportError, AttributeError, TypeError) as error:
+    except (ImportError, AttributeError, TypeError, ValueError) as error:
         raise ConfigError(f"cannot make a model of {name!r}: {error}") from error
     if not isinstance(model, Model):
         wanted = "name, task, dimension, licence, labels, size, fingerprint, setup, prepare"

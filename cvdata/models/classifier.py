@@ -7,13 +7,11 @@ from typing import Any, Protocol
 
 import numpy.typing as npt
 
-from cvdata.errors import ConfigError
 from cvdata.models import onnx_export
 from cvdata.models.assembly import Execution
 from cvdata.models.base import Batch, device_name
 
 EMBEDDING, PROBABILITIES = "embedding", "probabilities"
-RUNTIMES = ("auto", "onnx", "torch")
 
 
 class Source(Protocol):
@@ -53,8 +51,6 @@ class ClassifierNetwork:
     def setup(self, device: str) -> None:
         """Load onto `device`; on a CPU through an ONNX export that is made once."""
         runtime = self.execution.runtime
-        if runtime not in RUNTIMES:
-            raise ConfigError(f"runtime is one of {', '.join(RUNTIMES)}, not {runtime!r}")
         if runtime != "torch" and device == "cpu":
             self._run = self._onnx()
             return

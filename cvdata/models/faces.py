@@ -10,7 +10,7 @@ from cvdata.kernels.nms import nms
 from cvdata.models.assembly import Card, NetworkModel, Outputs
 from cvdata.models.base import Floats, Model, Normalise, Prediction, Task
 from cvdata.models.onnx_session import OnnxNetwork
-from cvdata.models.options import ModelOptions, closest
+from cvdata.models.options import ModelOptions, closest, refuse_weights
 from cvdata.models.resizing import Letterbox
 from cvdata.models.weights import Weights, locate
 
@@ -70,6 +70,7 @@ def centerface(name: str, options: ModelOptions) -> Model:
 
     `parameters` are `height`, `width` (multiples of 32; 640) and `iou` of the suppression.
     """
+    refuse_weights(name, options)
     known = {"height": 640, "width": 640, "iou": 0.3}
     for key in options.parameters:
         if key not in known:

@@ -19,7 +19,7 @@ from cvdata.errors import ConfigError
 from cvdata.models.assembly import Card, Execution, NetworkModel, Vectors
 from cvdata.models.base import Batch, Floats, Model, Normalise, Task, digest
 from cvdata.models.classifier import EMBEDDING, ClassifierNetwork
-from cvdata.models.options import ModelOptions, closest
+from cvdata.models.options import ModelOptions, closest, refuse_unused
 from cvdata.models.resizing import CenterCrop, Stretch
 from cvdata.models.weights import Weights, given_weights, locate
 
@@ -153,6 +153,7 @@ def _model(name: str, architecture: str, tag: str, options: ModelOptions) -> Mod
         raise ConfigError(f"{name} needs the package open_clip; run: pip install 'cvdata[clip]'")
     if options.task not in (None, Task.EMBED):
         raise ConfigError(f"{name} can embed, not {options.task}")
+    refuse_unused(name, options)
     config = _config(architecture)
     tag, weights, sha256 = _weights(name, architecture, tag, options)
     known = _published(architecture, tag)

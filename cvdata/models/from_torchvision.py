@@ -16,7 +16,7 @@ from cvdata.models.dense import (
     SegmentationNetwork,
     TorchvisionDense,
 )
-from cvdata.models.options import ModelOptions, closest
+from cvdata.models.options import ModelOptions, closest, refuse_unused
 from cvdata.models.resizing import CenterCrop, ShortSide
 from cvdata.models.torchvision_classifier import (
     LICENCE,
@@ -74,6 +74,7 @@ def builders() -> list[str]:
 
 def classifier_model(name: str, source: Any, options: ModelOptions, dimension: int) -> Model:
     """An encoder or a top-k predictor over a classifier's source."""
+    refuse_unused(name, options)
     task = options.task or Task.EMBED
     parameters: dict[str, Any] = {"normalise": [source.normalise.mean, source.normalise.std]}
     parameters |= _precision(options)

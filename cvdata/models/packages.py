@@ -28,7 +28,7 @@ from cvdata.models.base import (
     digest,
 )
 from cvdata.models.onnx_session import OnnxNetwork
-from cvdata.models.options import ModelOptions
+from cvdata.models.options import ModelOptions, refuse_unused
 from cvdata.models.resizing import ShortSide
 from cvdata.models.weights import Weights, file_digest, locate, package_file
 
@@ -69,6 +69,7 @@ class OpenNsfwInput:
 
 def open_nsfw(name: str, options: ModelOptions) -> Model:
     """Yahoo's Open NSFW: the classes sfw and nsfw, with their probabilities."""
+    refuse_unused(name, options, has_own_weights=True)
     sha256 = locate(NSFW_WEIGHTS, name).sha256
     # The graph subtracts nothing itself; its channels are blue, green, red.
     network = OnnxNetwork(NSFW_WEIGHTS, name, (), CAFFE_MEAN, "bgr", options.execution.threads)
@@ -144,6 +145,7 @@ class Words:
 
 def rapid_ocr(name: str, options: ModelOptions) -> Model:
     """RapidOCR: words, scores and boxes. Larger pictures are shrunk to a longest side of 2,000."""
+    refuse_unused(name, options, has_own_weights=True)
     sha256 = digest({kind: file_digest(path) for kind, path in ocr_models().items()})
     least = 0.5 if options.min_score is None else options.min_score
     card = Card(name, Task.OCR, "Apache-2.0", sha256)

@@ -16,7 +16,7 @@ from cvdata.models.assembly import Execution
 from cvdata.models.base import Batch, Normalise
 from cvdata.models.feeding import Feeder, Staged
 
-PRECISIONS = {"float32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
+_DTYPES = {"float32": None, "float16": torch.float16, "bfloat16": torch.bfloat16}
 
 
 class WithoutMemory(TorchFunctionMode):
@@ -198,11 +198,9 @@ class TorchRunner:
     def __init__(
         self, module: nn.Module, device: str, execution: Execution, is_evaluated: bool = False
     ) -> None:
-        if execution.precision not in PRECISIONS:
-            raise ConfigError(f"precision is one of {', '.join(PRECISIONS)}")
         torch.set_num_threads(execution.threads)
         self.device = torch.device(device)
-        self.dtype = PRECISIONS[execution.precision]
+        self.dtype = _DTYPES[execution.precision]
         if not is_evaluated:
             # An exported program is frozen in the mode and layout it was exported in.
             module = module.eval().to(memory_format=torch.channels_last)

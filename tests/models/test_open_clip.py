@@ -85,7 +85,7 @@ def test_the_catalogues_pair_is_fetched_only_when_asked_and_proved(
 ) -> None:
     monkeypatch.setenv("CVDATA_CACHE", str(tmp_path))
     monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
-    with pytest.raises(ConfigError, match="allow_download: true") as caught:
+    with pytest.raises(ConfigError, match="--allow-download") as caught:
         resolve("clip_vit_b_32")
     assert "vit_b_32-quickgelu-laion400m_e32-46683a32.pt" in str(caught.value)
     (tmp_path / "weights").mkdir()

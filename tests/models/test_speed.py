@@ -66,4 +66,4 @@ def test_a_request_that_cannot_be_met_says_what_to_change(
     assert "did you mean 'mobilenet_v2'" in capsys.readouterr().err
     missing = [entry.name for entry in MODELS if entry.name == "clip_vit_b_32"]
     assert main(["models", "--measure", "--model", *missing]) == 2
-    assert "allow_download" in capsys.readouterr().err
+    assert "--allow-download" in capsys.readouterr().err

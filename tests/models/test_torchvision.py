@@ -122,6 +122,11 @@ def test_embedding_is_the_input_of_the_last_layer() -> None:
         ("mobilenetv2", {}, "did you mean 'mobilenet_v2'"),
         ("mobilenet_v2", {"weights": "random", "task": Task.OCR}, "not ocr"),
         ("no.such.package:Model", {}, "cannot make a model"),
+        (":Model", {}, "cannot make a model"),
+        ("mobilenet_v2", {"parameters": {"resize": "crop"}}, "takes no model parameters .resize."),
+        ("rapidocr", {"parameters": {"side": 2}}, "takes no model parameters .side."),
+        ("open_nsfw", {"weights": "w.onnx", "sha256": "0" * 64}, "has its own weights"),
+        ("centerface", {"weights": "random"}, "has its own weights"),
     ],
 )  # fmt: skip
 def test_a_bad_request_says_what_to_change(
@@ -130,3 +135,28 @@ def test_a_bad_request_says_what_to_change(
     monkeypatch.setenv("TORCH_HOME", str(tmp_path))
     with pytest.raises(ConfigError, match=match):
         resolve(name, ModelOptions(**options))
+
+
+@pytest.mark.parametrize(
+    ("fields", "match"),
+    [({"runtime": "tensorrt"}, "runtime is one of auto, onnx, torch"),
+     ({"precision": "fp16"}, "precision is one of float32, float16, bfloat16")],
+)  # fmt: skip
+def test_how_a_model_is_run_is_one_of_a_few_words(fields: dict[str, str], match: str) -> None:
+    with pytest.raises(ConfigError, match=match):
+        Execution(**fields)
+
+
+@pytest.mark.skipif(torch.cuda.is_available(), reason="there is a GPU here, so it is used")
+@pytest.mark.parametrize(
+    "name",
+    [
+        "mobilenet_v2",
+        "torchvision/ssdlite320_mobilenet_v3_large",
+        "torchvision/lraspp_mobilenet_v3_large",
+    ],
+)
+def test_a_gpu_that_is_not_there_is_no_bug_of_torch(name: str) -> None:
+    model = resolve(name, ModelOptions(weights="random"))
+    with pytest.raises(ConfigError, match=r"torch sees no GPU here.* device: auto"):
+        model.setup("cuda")

@@ -45,7 +45,7 @@ def asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_offline_is_the_rule(asked: list[str]) -> None:
-    with pytest.raises(ConfigError, match="allow_download: true") as caught:
+    with pytest.raises(ConfigError, match="--allow-download") as caught:
         locate(Weights(SHA256, url=URL), "net")
     assert URL in str(caught.value)
     assert asked == []
