@@ -1,5 +1,6 @@
 """What `dedup --dry-run` tells, held to what the run then writes and takes."""
 
+import shutil
 import subprocess
 import sys
 from collections import Counter, namedtuple
@@ -9,27 +10,21 @@ import pyarrow as pa
 import pytest
 
 from cvdata.runs import hash_search
-from cvdata.sample import make_sample
+from cvdata.sample import Truth
 from cvdata.storage import Store
 from cvdata.workspace import Workspace
 from jobs import dedup
 from tests.conftest import ROOT
-from tests.jobs.flows import cvdata
+from tests.jobs.flows import cvdata, make_photos
 
 TILES = "tests.jobs.odd_models-Tiles"
 SHUFFLE = ("--search", "shuffle", "--no-verify", "--fresh")
 
 
 @pytest.fixture(scope="module")
-def scanned(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The small sample, hashed, with vectors of twelve numbers."""
-    folder = tmp_path_factory.mktemp("plan")
-    make_sample(folder / "photos", size="small")
-    where = ("--workspace", folder / "w", "--max-error-rate", "0.5")
-    cvdata("ingest", folder / "photos", "--workspace", folder / "w")
-    cvdata("scan", *where, "--measures", "file,geometry,pixel_digest,phash,dhash")
-    cvdata("infer", *where, "--model", "tests.jobs.odd_models:Tiles")
-    return folder / "w"
+def scanned(decided: tuple[Path, Truth], tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The small sample, scanned: a copy, for these tests commit."""
+    return Path(shutil.copytree(decided[0] / "w", tmp_path_factory.mktemp("plan") / "w"))
 
 
 def _planned(where: Path, **options: object) -> dict[str, object]:
@@ -88,12 +83,14 @@ def test_the_plan_says_it_and_writes_nothing(
     assert Workspace(str(scanned)).head.seq == head
 
 
-def test_memory_grows_with_images_and_embeddings(scanned: Path) -> None:
-    plain = _planned(scanned, methods=["perceptual"])
-    more = _planned(scanned, methods=["semantic"], embeddings=TILES, threshold=0.9)
+def test_memory_grows_with_images_and_embeddings(scanned: Path, tmp_path: Path) -> None:
     n = Workspace(str(scanned)).tables()["records"]
-    assert plain["memory_bytes"] == 400_000_000 + 600 * n
-    assert more["memory_bytes"] == plain["memory_bytes"] + 3 * 4 * 12 * n
+    assert _planned(scanned, methods=["perceptual"])["memory_bytes"] == 400_000_000 + 600 * n
+    make_photos(tmp_path / "photos", range(5))
+    cvdata("ingest", tmp_path / "photos", "--workspace", tmp_path / "w")
+    cvdata("infer", "--workspace", tmp_path / "w", "--model", "tests.jobs.odd_models:Tiles")
+    more = _planned(tmp_path / "w", methods=["semantic"], embeddings=TILES, threshold=0.9)
+    assert more["memory_bytes"] == 400_000_000 + 5 * (600 + 3 * 4 * 12)
 
 
 MEASURED = """

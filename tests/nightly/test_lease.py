@@ -103,7 +103,7 @@ def test_what_a_bad_network_says_of_it_is_looked_up(bucket: str, s3_server: S3Se
     """Answers that are lost, and those that the name is taken where it was taken by us."""
     store = Store(f"{bucket}/w")
     s3_server.faults.rates = {"lost": 0.25, "taken": 0.25, "conflict": 0.1}
-    for number in range(1, 9):
+    for number in range(1, 6):
         mine = take(store, "curate")
         assert mine.mine.generation == number
         mine.release()
