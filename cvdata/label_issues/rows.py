@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 import numpy.typing as npt
@@ -23,13 +23,14 @@ DUPLICATES = "duplicates"
 class Labelled:
     """N images that have a label and whatever was asked for, sorted by id.
 
-    `keys` (image_id, revision), `labels` as in records, `groups` (N,) 64 bits that copies share.
+    `keys` (image_id, revision), `labels` as in records, `groups` (N,) 64 bits that copies share,
+    `has_copy` (N,) whether it is one of a group.
     """
 
     keys: pa.Table
     labels: pa.ChunkedArray
     groups: U64
-    is_first: npt.NDArray[np.bool_]
+    has_copy: npt.NDArray[np.bool_]
     table: pa.Table
 
     def __len__(self) -> int:
@@ -47,7 +48,7 @@ class Labelled:
             self.keys.filter(chosen),
             self.labels.filter(chosen),
             self.groups[mask],
-            self.is_first[mask],
+            self.has_copy[mask],
             self.table.filter(chosen),
         )
 
@@ -79,24 +80,23 @@ class LabelReader:
         labels = records["label"].take(pa.array(at, mask=at < 0))
         has_label = pc.is_valid(labels)
         rows, labels = rows.filter(has_label), labels.filter(has_label)
-        groups, is_first = self._groups(workspace, rows, id_range)
+        groups, has_copy = self._groups(workspace, rows, id_range)
         keys = rows.select(["image_id", "revision"])
-        return Labelled(keys, labels, groups, is_first, rows.select(list(self.columns)))
+        return Labelled(keys, labels, groups, has_copy, rows.select(list(self.columns)))
 
     def _groups(
         self, workspace: Workspace, rows: pa.Table, id_range: IdRange
     ) -> tuple[U64, npt.NDArray[np.bool_]]:
         own = bits(rows["image_id"])
         if not self.has_groups:
-            return own, np.ones(len(rows), bool)
+            return own, np.zeros(len(rows), bool)
         wanted = ["image_id", "revision", "method", "group_id"]
         found = workspace.read(DUPLICATES, wanted, id_range=id_range)
         found = found.filter(pc.equal(found["method"], "any"))
         at = positions(rows, found)
         shared = np.zeros(len(rows), np.uint64)
         shared[at >= 0] = bits(found["group_id"])[at[at >= 0]]
-        groups = np.where(at >= 0, shared, own)
-        return groups, groups == own
+        return np.where(at >= 0, shared, own), at >= 0
 
 
 def folds_of(groups: U64, n_folds: int, seed: int) -> I64:
@@ -104,17 +104,47 @@ def folds_of(groups: U64, n_folds: int, seed: int) -> I64:
     return (draw(groups, seed + 1) * n_folds).astype(np.int64)
 
 
+@dataclass
+class LabelCounts:
+    """Images by label: `images` all of them, `alone` those without a copy.
+
+    `copies` are (label, group) of the others: a group may lie in several ranges, and its first
+    image may be the one without a label.
+    """
+
+    images: Counter[str] = field(default_factory=Counter)
+    alone: Counter[str] = field(default_factory=Counter)
+    copies: set[tuple[str, int]] = field(default_factory=set)
+
+    def add(self, other: "LabelCounts") -> None:
+        """With those of another range."""
+        self.images.update(other.images)
+        self.alone.update(other.alone)
+        self.copies |= other.copies
+
+    @property
+    def distinct(self) -> Counter[str]:
+        """Images by label, those of one group and label counted once."""
+        return self.alone + Counter(label for label, _ in self.copies)
+
+
 @dataclass(frozen=True)
 class CountLabels:
-    """Images by label, copies counted once."""
+    """Images by label, and which of them are copies."""
 
     reader: LabelReader
 
-    def __call__(self, id_range: IdRange) -> Counter[str]:
+    def __call__(self, id_range: IdRange) -> LabelCounts:
         """Of one range."""
         rows = self.reader.read(id_range)
-        first = rows.labels.filter(pa.array(rows.is_first))
-        return Counter({v["values"]: v["counts"] for v in pc.value_counts(first).to_pylist()})
+        alone = rows.labels.filter(pa.array(~rows.has_copy))
+        labels = rows.labels.filter(pa.array(rows.has_copy)).to_pylist()
+        copies = set(zip(labels, rows.groups[rows.has_copy].tolist(), strict=True))
+        return LabelCounts(_counted(rows.labels), _counted(alone), copies)
+
+
+def _counted(labels: pa.ChunkedArray) -> Counter[str]:
+    return Counter({v["values"]: v["counts"] for v in pc.value_counts(labels).to_pylist()})
 
 
 def codes_of(labels: pa.ChunkedArray, classes: Sequence[str]) -> I64:

@@ -1,6 +1,5 @@
 """Label issues as a run: learn from a sample, judge every image where its rows are read."""
 
-from collections import Counter
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol
@@ -18,6 +17,7 @@ from cvdata.label_issues.model import ModelJudge, Names, learn_model, scores_of
 from cvdata.label_issues.rows import (
     DUPLICATES,
     CountLabels,
+    LabelCounts,
     Labelled,
     LabelReader,
     codes_of,
@@ -107,7 +107,7 @@ def by_embeddings(session: Session, workspace: Workspace, options: LabelOptions)
     reader = reader_of(workspace, f"embeddings/{options.embeddings}", ["embedding"])
     ranges = workspace.ranges(RANGE_ROWS)
     counts = _counted(session, reader, ranges)
-    classes = judged(counts, options.min_class)
+    classes = judged(counts.distinct, options.min_class)
     if len(classes) < 2:
         raise ConfigError(
             f"{len(classes)} classes have {options.min_class} labelled images or more; two are "
@@ -120,7 +120,7 @@ def by_embeddings(session: Session, workspace: Workspace, options: LabelOptions)
     sample = Sample(ids, rows.vectors(), labels, rows.groups)
     judge, figures = learn(sample, classes, options.learning, session.run)
     found = _judge(session, reader, judge, ranges)
-    n_rare = sum(n for name, n in counts.items() if name not in classes)
+    n_rare = sum(n for name, n in counts.images.items() if name not in classes)
     return Found(found, {**figures, "n_classes": len(classes), "n_rare_images": n_rare})
 
 
@@ -131,7 +131,8 @@ def by_model(session: Session, workspace: Workspace, options: LabelOptions) -> F
     counts = _counted(session, reader, ranges)
     rows = _sample(session, reader, ranges, options)
     listed = pc.unique(pc.list_flatten(rows.table["labels"])).to_pylist()
-    names = Names.joined(sorted(counts), sorted(n for n in listed if n is not None))
+    given = sorted(counts.images)
+    names = Names.joined(given, sorted(n for n in listed if n is not None))
     judge = learn_model(
         names, listed, scores_of(names, rows), names.codes(rows.labels), options.min_class
     )
@@ -140,21 +141,21 @@ def by_model(session: Session, workspace: Workspace, options: LabelOptions) -> F
             f"no label is a class of predictions/{options.predictions}, which knows e.g. "
             f"{', '.join(map(repr, listed[:3]))}: a model of other classes cannot judge these"
         )
-    known = names.codes(pa.array(sorted(counts), pa.string()))
-    unknown = [n for n, c in zip(sorted(counts), known, strict=True) if not judge.is_known[c]]
+    known = names.codes(pa.array(given, pa.string()))
+    unknown = [n for n, c in zip(given, known, strict=True) if not judge.is_known[c]]
     figures = {
         "n_model_classes": len(listed),
         "estimated_rate": round(judge.rate, 4),
-        "n_unknown_images": sum(counts[name] for name in unknown),
+        "n_unknown_images": sum(counts.images[name] for name in unknown),
     }
     return Found(_judge(session, reader, judge, ranges), figures)
 
 
-def _counted(session: Session, reader: LabelReader, ranges: Sequence[IdRange]) -> Counter[str]:
-    total: Counter[str] = Counter()
+def _counted(session: Session, reader: LabelReader, ranges: Sequence[IdRange]) -> LabelCounts:
+    total = LabelCounts()
     for one in session.run(CountLabels(reader), ranges):
-        total.update(one)
-    if not total:
+        total.add(one)
+    if not total.images:
         raise ConfigError(
             "no image has a label: ingest with --label-from-folder, --label-pattern or a manifest"
         )
@@ -173,7 +174,7 @@ def _sample(
         pa.concat_tables(p.keys for p in parts),
         pa.chunked_array([c for p in parts for c in p.labels.chunks], pa.string()),
         np.concatenate([p.groups for p in parts]),
-        np.concatenate([p.is_first for p in parts]),
+        np.concatenate([p.has_copy for p in parts]),
         pa.concat_tables(p.table for p in parts),
     )
 

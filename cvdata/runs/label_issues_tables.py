@@ -18,7 +18,7 @@ from cvdata.runs.label_issues_boxes import by_detector
 from cvdata.schema import LABEL_ISSUES
 from cvdata.workspace import Change, Workspace
 
-LABELS_VERSION = 2
+LABELS_VERSION = 3
 """Moves whenever the same tables and settings can give another result."""
 
 TABLE, FIGURES = "label_issues", "labels.json"
