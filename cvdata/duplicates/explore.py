@@ -1,5 +1,6 @@
 """Clusters to look at, not to drop by: DBSCAN, k-means, and SemDeDup's rule beside ours."""
 
+import warnings
 from dataclasses import dataclass
 
 import numpy as np
@@ -24,13 +25,19 @@ def dbscan(vectors: F32, threshold: float, min_images: int = 2) -> I64:
 
 
 def kmeans(vectors: F32, n_clusters: int, seed: int = 0) -> tuple[I64, F32]:
-    """(cluster of each row (N,), cosine to its normalised centre (N,)) of unit vectors."""
+    """(cluster of each row (N,), cosine to its normalised centre (N,)) of unit vectors.
+
+    Where fewer rows are distinct than clusters were asked for, some clusters are empty.
+    """
     from sklearn.cluster import KMeans, MiniBatchKMeans
+    from sklearn.exceptions import ConvergenceWarning
 
     if not 1 <= n_clusters <= len(vectors):
         raise ConfigError(f"{n_clusters} clusters of {len(vectors)} images")
     kind = KMeans if len(vectors) <= 20_000 else MiniBatchKMeans
-    model = kind(n_clusters=n_clusters, n_init=1, random_state=seed).fit(vectors)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore", ConvergenceWarning)  # said above
+        model = kind(n_clusters=n_clusters, n_init=1, random_state=seed).fit(vectors)
     centres = model.cluster_centers_
     centres = centres / np.maximum(np.linalg.norm(centres, axis=1, keepdims=True), 1e-12)
     labels = np.asarray(model.labels_, np.int64)

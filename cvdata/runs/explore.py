@@ -7,7 +7,6 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 import pyarrow as pa
-import pyarrow.compute as pc
 
 from cvdata import schema
 from cvdata.duplicates import candidates as find
@@ -16,7 +15,7 @@ from cvdata.duplicates.groups import star
 from cvdata.errors import ConfigError
 from cvdata.kernels.neighbors import unit_rows
 from cvdata.runs.dedup_options import DedupRequest, resolved
-from cvdata.vectors import matrix
+from cvdata.vectors import has_direction, matrix
 from cvdata.workspace import Change, Workspace
 
 CLUSTERS = pa.schema(
@@ -84,23 +83,22 @@ def _n_clusters(vectors: F32, options: ExploreOptions) -> int:
 
 def cluster(change: Change, workspace: Workspace, options: ExploreOptions) -> dict[str, Any]:
     """Write the method's rows of `clusters`, those of other methods stay; what they come to."""
-    request = DedupRequest(
-        ("semantic",), embeddings=options.embeddings, threshold=options.threshold, is_verified=False
-    )
-    rules = resolved(workspace, request)
+    rules = resolved(workspace, _request(options))
     rows = workspace.read(rules.table, ["image_id", "revision", "embedding"])
-    rows = rows.filter(pc.is_valid(rows["embedding"])).combine_chunks()
+    known = has_direction(matrix(rows["embedding"]))  # not so where there is no embedding
+    rows = rows.filter(pa.array(known)).combine_chunks()
     if not 1 <= len(rows) <= MOST:
         raise ConfigError(
-            f"{rules.table} has {len(rows):,} vectors; exploring takes 1 to {MOST:,}: copies are "
-            "found at any size by `cvdata dedup`"
+            f"{rules.table} has {len(rows):,} vectors with a direction; exploring takes 1 to "
+            f"{MOST:,}: copies are found at any size by `cvdata dedup`"
         )
     vectors = unit_rows(matrix(rows["embedding"]))
     found = METHODS[options.method](vectors, rules.threshold, options)
+    threshold = rules.threshold if options.method != "kmeans" else None
     meta = {
         "computed_from": change.base.seq,
         "table": rules.table,
-        "threshold": rules.threshold,
+        "threshold": threshold,
         "n_clusters": options.n_clusters,
         "seed": options.seed,
     }
@@ -109,15 +107,23 @@ def cluster(change: Change, workspace: Workspace, options: ExploreOptions) -> di
     sizes = np.bincount(found.cluster[found.cluster >= 0])
     figures = {
         "method": options.method,
-        "threshold": rules.threshold,
+        "threshold": threshold,
         "n_images": len(rows),
         "n_clusters": int((sizes > 0).sum()),
         "n_noise": int((found.cluster < 0).sum()),
-        "largest": np.sort(sizes)[::-1][:10].tolist(),
+        "largest": np.sort(sizes[sizes > 0])[::-1][:10].tolist(),
     }
     if found.keep is not None and found.like is not None:
         figures |= _compared(vectors, rules.threshold, found.keep, found.like)
     return figures
+
+
+def _request(options: ExploreOptions) -> DedupRequest:
+    """The table and the cosine; k-means compares with none, so no model need have one."""
+    threshold = 1.0 if options.method == "kmeans" else options.threshold
+    return DedupRequest(
+        ("semantic",), embeddings=options.embeddings, threshold=threshold, is_verified=False
+    )
 
 
 def _table(method: str, rows: pa.Table, found: Clustered) -> pa.Table:
@@ -154,10 +160,12 @@ def _compared(
 
 def lines(figures: dict[str, Any]) -> tuple[str, ...]:
     """The figures for a person."""
+    cosine = figures["threshold"]
+    at = f" at cosine {cosine:g}" if cosine is not None else ""
+    n_placed = figures["n_images"] - figures["n_noise"]
     head = (
-        f"explore: {figures['method']} puts {figures['n_images']:,} images into "
-        f"{figures['n_clusters']:,} clusters at cosine {figures['threshold']:g}, "
-        f"{figures['n_noise']:,} in none",
+        f"explore: {figures['method']} puts {n_placed:,} of {figures['n_images']:,} images into "
+        f"{figures['n_clusters']:,} clusters{at}, {figures['n_noise']:,} in none",
         f"  largest: {', '.join(f'{n:,}' for n in figures['largest'])}",
     )
     if "n_dropped" not in figures:

@@ -2,10 +2,12 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from cvdata import Workspace
 from tests.jobs.flows import cvdata, make_photos
+from tests.outliers.making import workspace_of
 
 MODEL = ("--model", "tests.jobs.test_dedup_history:Corners", "--table", "corners")
 
@@ -49,7 +51,9 @@ def test_each_method_has_its_rows(
     if method == "dbscan":
         assert all(cluster[f"large/{i:05d}.jpg"] == -1 for i in range(4, 12))
     told = capsys.readouterr().out
-    assert f"explore: {method} puts 16 images" in told
+    placed = 8 if method == "dbscan" else 16
+    assert f"explore: {method} puts {placed} of 16 images" in told
+    assert ("at cosine 0.97" in told) == (method != "kmeans"), "k-means asks for no cosine"
     if method == "semdedup":
         dropped = [r for r in rows if not r["keep"]]
         assert len(dropped) == 4
@@ -65,3 +69,23 @@ def test_what_cannot_be_clustered(embedded: Path, capsys: pytest.CaptureFixture[
     missing = ("--embeddings", "other", "--threshold", "0.9")
     assert cvdata("explore", "--workspace", embedded, *missing) == 2
     assert "embeddings/corners" in capsys.readouterr().err
+
+
+def test_kmeans_needs_no_threshold(embedded: Path) -> None:
+    """Nothing is known of this model's cosines, and k-means compares with none."""
+    assert cvdata("explore", "--workspace", embedded, "--method", "kmeans") == 0
+    assert Workspace(str(embedded)).head.tables["clusters/kmeans"].meta["threshold"] is None
+
+
+@pytest.mark.parametrize("method", ["dbscan", "kmeans", "semdedup"])
+def test_vectors_without_a_direction_and_equal_ones(
+    tmp_path: Path, method: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    vectors = np.tile(np.eye(8, dtype=np.float32)[:2], (10, 1))
+    vectors[0], vectors[1, 3], vectors[2] = np.nan, np.inf, 0
+    workspace_of(tmp_path / "w", vectors)
+    more = ("--method", method, "--threshold", "0.9", "--clusters", "5")
+    assert cvdata("explore", "--workspace", tmp_path / "w", *more) == 0
+    rows = Workspace(str(tmp_path / "w")).read(f"clusters/{method}").to_pylist()
+    assert len(rows) == 17
+    assert "puts 17 of 17 images into 2 clusters" in capsys.readouterr().out
