@@ -85,6 +85,14 @@ def test_what_ran_since_is_an_alarm(judged: Workspace, told: ReportInput) -> Non
     assert "ran again" in render(stale)
 
 
+def test_an_image_in_which_nothing_is_found_any_more_says_so(told: ReportInput) -> None:
+    (facts,) = told.models
+    flip = {**facts.flips[0], "before": "red", "after": None}
+    comparison = {**(facts.comparison or {}), "flips": [flip]}
+    (section,) = sections(replace(told, models=(replace(facts, comparison=comparison),)))
+    assert "red → nothing found" in section.html
+
+
 def test_names_are_text_and_paths_stay_here(told: ReportInput) -> None:
     evil, path = "<script>alert(1)</script>", "/srv/private/photos/cat"
     (facts,) = told.models
