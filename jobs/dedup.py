@@ -15,7 +15,7 @@ from cvdata.runs.against import external_leaks, open_others, with_external
 from cvdata.runs.dedup import find_candidates, group, load_images
 from cvdata.runs.dedup_options import DedupRequest, resolved, settings_of
 from cvdata.runs.dedup_plan import plan
-from cvdata.runs.dedup_tables import is_continued, is_current, lines, publish, tables_of
+from cvdata.runs.dedup_tables import is_current, is_fresh, lines, publish, tables_of
 from cvdata.workspace import Workspace
 
 
@@ -71,18 +71,16 @@ def run(config: Config) -> Summary:
         options = resolved(workspace, config.dedup_request())
         if config.dry_run:
             change.cancel()
-            planned = plan(workspace, options)
-            return Summary(planned.lines(), planned.numbers)
+            return Summary(*plan(workspace, options).told)
         others = open_others(session, workspace, config.against, options)
         settings = settings_of(change.base, options, {o.name: o.inputs for o in others})
         if config.fresh or not is_current(change.base, settings):
-            if not is_continued(change.base, settings):
-                options = replace(options, is_fresh=True)
+            options = replace(options, is_fresh=is_fresh(change.base, settings, options))
             images = load_images(workspace, options)
             options, found = find_candidates(session, workspace, images, options)
             cover = group(session, workspace, images, found, options)
-            outside = [external_leaks(session, workspace, images, o, options) for o in others]
-            outcome = with_external(tables_of(workspace, images, found, cover), outside)
+            leaks = [external_leaks(session, workspace, images, o, options) for o in others]
+            outcome = with_external(tables_of(workspace, images, found, cover), leaks)
             publish(change, images, outcome, settings)
     figures = json.loads(workspace.artifact("dedup.json"))
     return Summary((*lines(figures, workspace), *options.notes), {"dedup": figures})

@@ -27,6 +27,11 @@ class DedupPlan:
     memory_bytes: int
 
     @property
+    def told(self) -> tuple[tuple[str, ...], dict[str, object]]:
+        """For a person, and for a machine."""
+        return self.lines(), self.numbers
+
+    @property
     def numbers(self) -> dict[str, object]:
         """For a machine."""
         return {

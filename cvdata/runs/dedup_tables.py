@@ -18,6 +18,7 @@ from cvdata.kernels.graph import Neighbors
 from cvdata.leaks import conflicts_table, leaks_table
 from cvdata.runs.components import Images
 from cvdata.runs.dedup import Cover
+from cvdata.runs.dedup_options import DedupOptions
 from cvdata.runs.eda import origin
 from cvdata.workspace import Change, Workspace
 
@@ -147,16 +148,16 @@ def is_current(head: Commit, settings: str) -> bool:
     return state is not None and all(state.meta.get(k) == v for k, v in wanted.items())
 
 
-def is_continued(head: Commit, settings: str) -> bool:
-    """Whether the last run followed the same rules: only then do its keepers bind this one.
+def is_fresh(head: Commit, settings: str, options: DedupOptions) -> bool:
+    """Whether earlier keepers do not bind this run: it was asked to, or its rules are others.
 
     Another method, radius, threshold or keep policy asks for new decisions.
     """
     state = head.tables.get("duplicates")
-    if state is None:
-        return True
+    if options.is_fresh or state is None:
+        return options.is_fresh
     before, now = (json.loads(text).get("rules") for text in (state.meta["settings"], settings))
-    return bool(before == now)
+    return bool(before != now)
 
 
 def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
