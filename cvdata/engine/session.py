@@ -25,8 +25,8 @@ log = logging.getLogger("cvdata")
 T = TypeVar("T")
 R = TypeVar("R")
 OBJECT_STORE_SHARE, OBJECT_STORE_CAP = 0.3, 4 * 1024**3
-MAX_ITEMS_PER_TASK = 8
-"""How many items a task may have at most: what a killed task runs again."""
+MAX_ITEMS_PER_TASK = 16
+"""How many items a task may have at most: what a worker that comes late must wait for."""
 
 
 @dataclass(frozen=True)

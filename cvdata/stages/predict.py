@@ -277,8 +277,12 @@ class _Gathered:
             self.results[place] = ImageError(ErrorCode.MODEL_FAILED, str(prepared))
         return row, failures, None
 
+    @cached_property
+    def _runner(self) -> Runner:
+        return self.inference.runner()
+
     def _enough(self) -> int:
-        size = self.inference.runner().batch_size
+        size = self._runner.batch_size
         return FIRST_IMAGES if size is None else size * max(1, BATCH_IMAGES // size)
 
     def run(self) -> None:
