@@ -14,7 +14,7 @@ from cvdata.sources.json_items import BadJson, Item, json_items
 from cvdata.sources.listing import Entry, display
 from cvdata.sources.manifest import compact
 from cvdata.sources.place import Place
-from cvdata.sources.record import Record
+from cvdata.sources.record import Record, storable
 
 MAX_JSON_BYTES = 4 * 1024**3
 _KEPT = ("iscrowd", "segmentation", "keypoints", "num_keypoints", "area")
@@ -82,7 +82,7 @@ class CocoFile:
         elif value["id"] in self.categories:
             self._note(item.line, f"category {value['id']} a second time")
         else:
-            self.categories[value["id"]] = value["name"]
+            self.categories[value["id"]] = storable(value["name"])
 
     def _image(self, item: Item) -> None:
         value = item.value
@@ -150,7 +150,8 @@ class CocoFile:
         label = self.categories.get(_hashable(value.get("category_id")))
         if label is None:
             self._note(item.line, f"unknown category {json.dumps(value.get('category_id'))}")
-            label = str(value["category_id"]) if _is_id(value.get("category_id")) else None
+            number = value.get("category_id")
+            label = storable(str(number)) if _is_id(number) else None
         xyxy = _corners(value.get("bbox"))
         if xyxy is None:
             self._note(item.line, "bbox is not four numbers")

@@ -26,7 +26,7 @@ class Csv(ManifestOptions):
     """
 
     delimiter: Annotated[
-        str | None, Field(description="what separates columns; default: by extension")
+        str | None, Field(description="what separates columns, or `tab`; default: by extension")
     ] = None
 
     def records(self) -> Iterator[pa.Table]:
@@ -44,7 +44,11 @@ class Csv(ManifestOptions):
             yield from manifest.tables(self._lines(rows, header, display(name)))
 
     def _delimiter(self, name: bytes) -> str:
-        return self.delimiter or ("\t" if name.lower().endswith(b".tsv") else ",")
+        chosen = self.delimiter or ("tab" if name.lower().endswith(b".tsv") else ",")
+        chosen = "\t" if chosen in ("tab", "\\t") else chosen
+        if len(chosen) != 1 or chosen in '"\r\n':
+            raise ConfigError(f"delimiter {chosen!r}: one character, no quote, or tab")
+        return chosen
 
     def _columns(self, header: list[str]) -> Columns:
         uri = pick_column(self.uri, URI_COLUMNS, header)

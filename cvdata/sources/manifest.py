@@ -4,6 +4,7 @@ import json
 import math
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
+from functools import partial
 from itertools import chain, islice
 from typing import Any, NamedTuple
 
@@ -13,7 +14,7 @@ from cvdata.errors import ConfigError, printable
 from cvdata.sources.base import Problems
 from cvdata.sources.boxes import box_problem, box_warning
 from cvdata.sources.ordering import sort_tables
-from cvdata.sources.record import Box, Record, tables_of, unique
+from cvdata.sources.record import Box, Record, storable, tables_of, unique
 from cvdata.sources.references import References
 from cvdata.sources.threads import ordered_map
 
@@ -105,14 +106,13 @@ class Manifest:
     def _with_facts(self, record: Record, values: Mapping[str, Any], notes: list[str]) -> Record:
         columns = self.columns
         key = scalar(values, columns.id, notes)
-        mask = scalar(values, columns.mask, notes)
         return replace(
             record,
             key=record.key if key is None else key.encode("utf-8", "surrogateescape"),
             label=scalar(values, columns.label, notes),
             split=scalar(values, columns.split, notes) or self.split,
             boxes=boxes_of(values.get(columns.boxes), notes) if columns.boxes else None,
-            mask_uri=None if mask is None else self.references.record(mask).uri,
+            mask_uri=mask_uri(self.references, values, columns, notes),
             extra=extra_of(values, columns.extra),
         )
 
@@ -128,9 +128,21 @@ def scalar(values: Mapping[str, Any], column: str | None, notes: list[str]) -> s
         notes.append(f"column {column!r}: {value}")
         return None
     if isinstance(value, str | int | float):
-        return str(value).encode("utf-8", "surrogateescape").decode("utf-8", "backslashreplace")
+        return storable(str(value))
     notes.append(f"column {column!r}: wrong type {type(value).__name__}")
     return None
+
+
+def mask_uri(
+    references: References, values: Mapping[str, Any], columns: Columns, notes: list[str]
+) -> str | None:
+    """Where the mask that a row names lies; None where it names none, or (noted) no path."""
+    mask = scalar(values, columns.mask, notes)
+    try:
+        return None if mask is None else references.record(mask).uri
+    except ValueError as error:
+        notes.append(f"column {columns.mask!r}: {error}")
+        return None
 
 
 def boxes_of(value: Any, notes: list[str]) -> list[Box] | None:
@@ -157,7 +169,7 @@ def boxes_of(value: Any, notes: list[str]) -> list[Box] | None:
         warning = box_warning(xyxy)
         if warning is not None:
             notes.append(f"box {n + 1}: {warning}")
-        boxes.append({"label": None if label is None else str(label), "xyxy": xyxy})
+        boxes.append({"label": None if label is None else storable(str(label)), "xyxy": xyxy})
     return boxes
 
 
@@ -169,5 +181,19 @@ def extra_of(values: Mapping[str, Any], columns: tuple[str, ...]) -> str | None:
 
 
 def compact(value: Any) -> str:
-    """Compact JSON with sorted keys; what JSON cannot hold is written as text."""
-    return json.dumps(value, separators=(",", ":"), sort_keys=True, default=str)
+    """Compact JSON with sorted keys; NaN and infinities are null, other foreign values text."""
+    try:
+        return _json(value)
+    except ValueError:
+        return _json(_finite(value))
+
+
+_json = partial(json.dumps, separators=(",", ":"), sort_keys=True, default=str, allow_nan=False)
+
+
+def _finite(value: Any) -> Any:
+    if isinstance(value, float) and not math.isfinite(value):
+        return None
+    if isinstance(value, Mapping):
+        return {key: _finite(one) for key, one in value.items()}
+    return [_finite(one) for one in value] if isinstance(value, list | tuple) else value

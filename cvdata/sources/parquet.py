@@ -19,6 +19,7 @@ from cvdata.sources.manifest import (
     Manifest,
     boxes_of,
     extra_of,
+    mask_uri,
     pick_column,
     scalar,
 )
@@ -155,7 +156,6 @@ class Parquet(ManifestOptions):
     ) -> Record:
         row, columns, values = found
         key = scalar(values, columns.id, notes)
-        mask = scalar(values, columns.mask, notes)
         references = References(self.place, self.roots)
         return Record(
             key=entry.path + b"#%d" % row if key is None else key.encode(),
@@ -165,7 +165,7 @@ class Parquet(ManifestOptions):
             label=scalar(values, columns.label, notes),
             split=scalar(values, columns.split, notes) or self.split,
             boxes=boxes_of(values.get(columns.boxes), notes) if columns.boxes else None,
-            mask_uri=None if mask is None else references.record(mask).uri,
+            mask_uri=mask_uri(references, values, columns, notes),
             extra=extra_of(values, columns.extra),
         )
 

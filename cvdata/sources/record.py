@@ -40,6 +40,20 @@ def denied(record: Record, code: ErrorCode, detail: str) -> Record:
     return replace(record, error=str(code), error_detail=printable(detail))
 
 
+def storable(text: str) -> str:
+    r"""The text as UTF-8 can hold it: raw bytes become `\xe9`, other lone surrogates `\ud800`."""
+    try:
+        text.encode()
+    except UnicodeEncodeError:
+        return "".join(_escaped(c) if "\ud800" <= c <= "\udfff" else c for c in text)
+    return text
+
+
+def _escaped(surrogate: str) -> str:
+    code = ord(surrogate)
+    return f"\\x{code - 0xDC00:02x}" if 0xDC80 <= code <= 0xDCFF else f"\\u{code:04x}"
+
+
 def unique(records: Iterable[Record]) -> Iterator[Record]:
     """Each key once: the second `k` becomes `k#2` with `duplicate_key`, the third `k#3`, …"""
     seen: dict[bytes, int] = {}

@@ -252,6 +252,8 @@ def parse_xml(data: bytes) -> Element:
         parser.parse(BytesIO(data))
     except DefusedXmlException as error:
         raise BadXml(f"refused: {error}", parser.getLineNumber() or 0) from error
+    except LookupError as error:  # an encoding that nobody knows
+        raise BadXml(f"not XML that can be read: {error}", 1) from error
     except SAXException as error:
         line = getattr(error, "getLineNumber", parser.getLineNumber)() or 0
         raise BadXml(f"not XML: {error.getMessage()}", line) from error

@@ -25,7 +25,7 @@ from cvdata.sources.folder import is_image_name, split_name
 from cvdata.sources.headers import Stored
 from cvdata.sources.listing import Entry, display, stem
 from cvdata.sources.place import Place
-from cvdata.sources.record import tables_of
+from cvdata.sources.record import storable, tables_of
 from cvdata.sources.threads import ordered_map
 from cvdata.sources.voc import to_float
 
@@ -152,7 +152,7 @@ class Yolo:
             written = value.get(key)
             for text in written if isinstance(written, list) else [written]:
                 if isinstance(text, str):
-                    path = _inside(base if isinstance(base, str) else "", text)
+                    path = _inside(storable(base) if isinstance(base, str) else "", storable(text))
                     self._add_split(config, name, split, path)
                 elif text is not None:
                     self.problems.add(name, 0, f"{key} is not a path")
@@ -185,7 +185,7 @@ class Yolo:
         names: dict[int, str] = {}
         for number, text in pairs:
             if isinstance(text, str | int | float):
-                names[number] = str(text)
+                names[number] = storable(str(text))
             else:
                 self.problems.add(name, 0, f"the name of class {number} is not text")
         return names
@@ -196,7 +196,7 @@ def _take(
 ) -> str | None:
     """Add the box, or the box around the polygon, of one line; else what is wrong with it."""
     config, stored = known
-    if not words[0].isdigit() or len(words[0]) > 9:
+    if not (words[0].isascii() and words[0].isdigit()) or len(words[0]) > 9:
         return f"class {words[0]!r} is no number"
     number = int(words[0])
     found = [to_float(word) for word in words[1:]]

@@ -235,3 +235,7 @@ def test_tsv_and_delimiters(tmp_path: Path) -> None:
                      "m.csv": "path;label\na,b.jpg;q\n"})  # fmt: skip
     assert records(tmp_path / "m.tsv")[0][0]["label"] == "q"
     assert records(tmp_path / "m.csv", options={"delimiter": ";"})[0][0]["label"] == "q"
+    write(tmp_path, {"t.csv": "path\tlabel\na,b.jpg\tt\n"})
+    assert records(tmp_path / "t.csv", options={"delimiter": "tab"})[0][0]["label"] == "t"
+    with pytest.raises(ConfigError, match="one character"):
+        records(tmp_path / "m.csv", options={"delimiter": ";;"})
