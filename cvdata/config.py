@@ -2,7 +2,8 @@
 
 import argparse
 import difflib
-from collections.abc import Sequence
+import json
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, NoReturn, TypeVar
@@ -14,6 +15,7 @@ from pydantic_settings import (
     CliSettingsSource,
     PydanticBaseSettingsSource,
     SettingsConfigDict,
+    SettingsError,
 )
 
 from cvdata.errors import ConfigError
@@ -157,7 +159,7 @@ def parse(model: type[M], argv: Sequence[str], prog: str) -> M:
             cli = CliSettingsSource[Any](
                 settings_cls,
                 root_parser=parser,
-                cli_parse_args=list(argv),
+                cli_parse_args=list(_with_mappings(argv, model)),
                 cli_kebab_case=True,
                 cli_implicit_flags=True,
                 cli_hide_none_type=True,
@@ -170,7 +172,51 @@ def parse(model: type[M], argv: Sequence[str], prog: str) -> M:
         settings = Settings(**from_file)
     except ValidationError as error:
         raise ConfigError(_explain(error, model, path)) from None
+    except SettingsError as error:
+        raise ConfigError(f"{error}: a mapping is NAME=VALUE or {{NAME: VALUE}}") from None
     return model.model_validate(settings.model_dump())
+
+
+def _with_mappings(argv: Sequence[str], model: type[BaseModel]) -> Iterator[str]:
+    """`argv` with mappings as the parser takes them: YAML becomes JSON, lists keep their commas."""
+    takes = False
+    for word in argv:
+        flag, equals, value = word.partition("=")
+        if word.startswith("--"):
+            takes = _takes_mapping(model, flag.removeprefix("--"))
+            yield f"{flag}={_mapping(value)}" if equals and takes else word
+        else:
+            yield _mapping(word) if takes else word
+            takes = False
+
+
+def _takes_mapping(model: Any, flag: str) -> bool:
+    first, _, rest = flag.replace("-", "_").partition(".")
+    field = model.model_fields.get(first)
+    if field is None or not rest:
+        return field is not None and "dict[" in str(field.annotation)
+    return hasattr(field.annotation, "model_fields") and _takes_mapping(field.annotation, rest)
+
+
+def _mapping(text: str) -> str:
+    """`{a: 1}` as JSON; in `a=1,2,b=3` what has no name goes on with the value before it."""
+    if text.startswith("{"):
+        try:
+            value = yaml.safe_load(text)
+        except yaml.YAMLError as error:
+            why = getattr(error, "problem", None) or error
+            raise ConfigError(f"{text} is no mapping: {why}") from error
+        return json.dumps(value) if isinstance(value, dict) else text
+    if '"' in text:
+        return text
+    pairs: list[str] = []
+    for piece in text.split(","):
+        if "=" in piece or not pairs:
+            pairs.append(piece)
+        else:
+            pairs[-1] += f",{piece}"
+    named = (pair.partition("=") for pair in pairs)
+    return ",".join(f'{n}="{v}"' if "," in v else f"{n}{eq}{v}" for n, eq, v in named)
 
 
 def _config_path(argv: Sequence[str]) -> str | None:

@@ -9,6 +9,7 @@ import pytest
 
 from cvdata.cli import JOBS, main
 from cvdata.config import parse
+from jobs import curate, ingest
 from tests.conftest import ROOT
 
 EXAMPLES = sorted((ROOT / "jobs" / "configs").glob("*.yaml"))
@@ -88,3 +89,37 @@ def test_a_job_is_a_script_as_well(name: str) -> None:
         check=True,
     )
     assert "--workspace" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("words", "expected"),
+    [
+        (["extra=q,w,split=val"], {"extra": "q,w", "split": "val"}),
+        (["extra=q,w", "--source-options", "label=x=y"], {"extra": "q,w", "label": "x=y"}),
+        (["delimiter=,"], {"delimiter": ","}),
+        (["{extra: 'q,w', label: x}"], {"extra": "q,w", "label": "x"}),
+        (['{"extra": "q,w"}'], {"extra": "q,w"}),
+    ],
+)
+def test_a_mapping_on_the_command_line(words: list[str], expected: dict[str, str]) -> None:
+    argv = ["src", "--workspace", "w", "--source-options", *words]
+    assert parse(ingest.Config, argv, "ingest").source_options == expected
+    given = parse(ingest.Config, ["s", "--workspace", "w", f"--source-options={words[0]}"], "i")
+    assert given.source_options.items() <= expected.items()
+
+
+def test_mappings_as_the_help_writes_them() -> None:
+    argv = ["s", "--workspace", "w", "--gates.max-flagged", "{blurry: 0.05}", "--title", "{a: b}"]
+    argv += ["--outliers", "{methods: [robust_z], contamination: 0.01}"]
+    config = parse(curate.Config, argv, "curate")
+    assert config.gates.max_flagged == {"blurry": 0.05}
+    assert config.outliers == {"methods": ["robust_z"], "contamination": 0.01}
+    assert config.title == "{a: b}", "text is left as it is"
+
+
+@pytest.mark.parametrize(
+    "words", [["--source-options", "foo"], ["--gates.max-flagged", "{blurry"], ["--issues", "dark"]]
+)
+def test_what_is_no_mapping_says_so(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["curate", "s", "--workspace", "w", *words]) == 2
+    assert "mapping" in capsys.readouterr().err
