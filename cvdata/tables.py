@@ -14,7 +14,7 @@ import pyarrow.compute as pc
 from cvdata.commits import TableState
 from cvdata.errors import WorkspaceError
 from cvdata.keys import KeySet, key_columns
-from cvdata.parts import Part, PartSpec, read_columns, receipt
+from cvdata.parts import Part, PartSpec, read_columns, receipt, write_keyed
 from cvdata.schema import RECORDS
 from cvdata.storage import Store
 
@@ -79,6 +79,11 @@ class KeyedTable:
     def add(self, part: Part) -> None:
         """Take the receipt of a part that a worker wrote."""
         self.added.append(part)
+
+    def leave_columns(self) -> None:
+        """Where nothing has rows, write a part without any: readers still learn the columns."""
+        if not self.committed and not self.added:
+            self.add(write_keyed(self.store, self.spec, self.spec.schema.empty_table()))
 
     def state(self) -> TableState:
         """What a commit of this table would name."""

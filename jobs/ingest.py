@@ -11,7 +11,7 @@ from cvdata.command import Summary, engine_config, main
 from cvdata.config import JobConfig
 from cvdata.engine.progress import ProgressBar
 from cvdata.engine.session import Session
-from cvdata.runs.ingest import cut, listed, refuse_shrink, scan_plan
+from cvdata.runs.ingest import cut, listed, n_held, refuse_shrink, scan_plan
 from cvdata.schema import RECORDS
 from cvdata.sources import open_source
 from cvdata.workspace import Workspace
@@ -55,10 +55,11 @@ def run(config: Config) -> Summary:
     if config.dry_run:
         with Session(engine_config(config)) as session:
             found = listed(workspace, source.records())
+            if not config.allow_shrink:
+                refuse_shrink(n_held(workspace.head, name), found.n_images, name)
             return Summary(*scan_plan(workspace, session, found, config.prices))
     with workspace.change("ingest", config.model_dump(mode="json")) as change:
-        held = change.base.tables.get("records")
-        n_before = sum(p.rows for p in held.parts if p.tag == name) if held else 0
+        n_before = n_held(change.base, name)
         with ProgressBar("ingest", 0) as bar:
             rows = cut(_counted(source.records(), bar))
             state = change.replace(

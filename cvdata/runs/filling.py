@@ -3,12 +3,15 @@
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+import pyarrow as pa
+
 from cvdata.config import Prices
 from cvdata.engine.capacity import NO_CAPACITY, Needs, capacity
 from cvdata.engine.session import Session
 from cvdata.engine.verbs import map_chunks
 from cvdata.errors import TooManyErrors, WorkspaceError
-from cvdata.parts import PartSpec, error_counts, parts_digest
+from cvdata.keys import KeySet, key_columns
+from cvdata.parts import PartSpec, error_counts, parts_digest, read_columns
 from cvdata.runs.estimate import (
     COMMITS_LOOKED_AT,
     Cost,
@@ -18,9 +21,10 @@ from cvdata.runs.estimate import (
     measured_rate,
     refuse_unable,
 )
+from cvdata.schema import RECORDS
 from cvdata.stages.base import Stage
 from cvdata.stages.isolation_process import Confinement
-from cvdata.tables import KeyedTable, Plan, check_complete, plan
+from cvdata.tables import KEY_COLUMNS, KeyedTable, Plan, check_complete, plan
 from cvdata.workspace import Change, Workspace
 
 SMALL_RUN_ROWS = 100
@@ -107,9 +111,30 @@ def fill_tables(change: Change, session: Session, filling: Filling, options: Fil
         rate = map_chunks(session, filling.stage(names), chunks, tables).rate
     for table in tables.values():
         check_complete(table, work.chunks, change.store)
-        n_errors = sum(sum(p.errors.values()) for p in table.added)
-        refuse_errors(n_errors, sum(p.rows for p in table.added), options.max_error_rate)
+        refuse_errors(*_failed(change, table, work), options.max_error_rate)
     return Work(work, filling.cost, expected, options.prices, rate)
+
+
+def _failed(change: Change, table: KeyedTable, work: Plan) -> tuple[int, int]:
+    """Errors and rows of what the run adds.
+
+    A stopped run may have left rows of images that were mended or removed since: they do not
+    count, or else nothing could be committed any more.
+    """
+    n_errors = sum(sum(part.errors.values()) for part in table.added)
+    n_rows = sum(part.rows for part in table.added)
+    n_planned = sum(len(chunk.rows) for chunk in work.chunks if table.name in chunk.tables)
+    if not n_errors or n_rows == n_planned:
+        return n_errors, n_rows
+    records = read_columns(change.store, change.records, RECORDS, KEY_COLUMNS)
+    live = KeySet.of(records["image_id"], records["revision"])
+    n_errors = n_rows = 0
+    for part in table.added:
+        rows = read_columns(change.store, [part], table.spec.schema, [*KEY_COLUMNS, "error"])
+        is_live = live.contains(*key_columns(rows["image_id"], rows["revision"]))
+        n_rows += int(is_live.sum())
+        n_errors += len(rows.filter(pa.array(is_live))["error"].drop_null())
+    return n_errors, n_rows
 
 
 def _expected(change: Change, session: Session, filling: Filling, work: Plan) -> Estimate:

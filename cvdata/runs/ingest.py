@@ -8,6 +8,7 @@ import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
+from cvdata.commits import Commit
 from cvdata.config import Prices
 from cvdata.engine.capacity import Needs, capacity
 from cvdata.engine.session import Session
@@ -95,6 +96,12 @@ def scan_plan(
         *cost_of_new.lines(prices),
     )
     return lines, {"n_records": found.n_images, "estimate": cost_of_new.numbers(prices)}
+
+
+def n_held(head: Commit, source: str) -> int:
+    """Images of a source as committed."""
+    held = head.tables.get("records")
+    return sum(p.rows for p in held.parts if p.tag == source) if held else 0
 
 
 def refuse_shrink(n_before: int, n_now: int, source: str) -> None:

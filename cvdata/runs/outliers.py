@@ -226,7 +226,7 @@ def take_sample(
     counts = gather(ViewedCounts(view), is_whole=False)
     rate = min(1.0, options.sample / n)
     rows = gather(SampleFold(rate, options.seed, view), is_whole=True)
-    return Sampled(view, Rows(rows), counts, n)
+    return Sampled(view, Rows(rows), counts, workspace.tables()["records"])
 
 
 def settings_text(options: Options, inputs: Inputs) -> str:

@@ -1,0 +1,67 @@
+"""Sets without images, runs after runs that stopped, plans that say what the run then does."""
+
+from pathlib import Path
+
+import pytest
+
+from cvdata import Workspace
+from tests.jobs.flows import cvdata, make_photos
+
+FEW = ("--measures", "file,geometry")
+
+
+def test_an_empty_source_goes_through_the_whole_chain(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    photos.mkdir()
+    assert cvdata("curate", photos, "--workspace", where, "--format", "folder") == 0
+    told = capsys.readouterr().out
+    assert "0 records = 0 ok + 0 errors" in told
+    assert "outliers: 0 images" in told
+    make_photos(photos, range(3))
+    assert cvdata("curate", photos, "--workspace", where) == 0
+    workspace = Workspace(str(where))
+    assert workspace.read("measures", ["error"])["error"].null_count == 3
+    assert workspace.verify() == []
+
+
+def test_files_mended_after_too_many_failed_do_not_count_any_more(tmp_path: Path) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    make_photos(photos, range(110))
+    for n in range(30):
+        (photos / f"{n:05d}.jpg").write_bytes(b"no image")
+    assert cvdata("ingest", photos, "--workspace", where) == 0
+    assert cvdata("scan", "--workspace", where, *FEW) == 6
+    make_photos(photos, range(30))
+    assert cvdata("ingest", photos, "--workspace", where) == 0
+    assert cvdata("scan", "--workspace", where, *FEW) == 0
+    assert Workspace(str(where)).read("measures", ["error"])["error"].null_count == 110
+
+
+def test_those_that_are_still_bad_still_count(tmp_path: Path) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    make_photos(photos, range(110))
+    for n in range(30):
+        (photos / f"{n:05d}.jpg").write_bytes(b"no image")
+    cvdata("ingest", photos, "--workspace", where)
+    assert cvdata("scan", "--workspace", where, *FEW) == 6
+    make_photos(photos, range(10))
+    cvdata("ingest", photos, "--workspace", where)
+    assert cvdata("scan", "--workspace", where, *FEW) == 6
+    assert cvdata("scan", "--workspace", where, *FEW) == 6
+    assert "measures" not in Workspace(str(where)).tables()
+
+
+def test_a_plan_refuses_the_listing_that_the_run_refuses(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    make_photos(photos, range(10))
+    cvdata("ingest", photos, "--workspace", where)
+    for n in range(5):
+        (photos / f"{n:05d}.jpg").unlink()
+    assert cvdata("ingest", photos, "--workspace", where, "--dry-run") == 2
+    assert "--allow-shrink" in capsys.readouterr().err
+    assert cvdata("ingest", photos, "--workspace", where, "--dry-run", "--allow-shrink") == 0
+    assert len(Workspace(str(where)).commits()) == 1
