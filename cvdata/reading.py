@@ -9,7 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata.commits import Commit, TableState
-from cvdata.errors import ConfigError
+from cvdata.errors import ConfigError, ErrorCode
 from cvdata.keys import KeySet, key_columns, locate
 from cvdata.parts import open_part, read_columns
 from cvdata.schema import RECORDS
@@ -143,14 +143,28 @@ def _wide(
         asked = [n for n in schema.names if n in names or n in KEY_COLUMNS or n == "error"]
         rows = rows_of(state.parts, schema, asked, id_range)
         at = positions(current, rows)
-        is_held |= at >= 0
         taken = rows.take(pa.array(at, mask=at < 0))
+        tells = _tells(columns.get("error"), taken, is_held)
+        is_held |= at >= 0
         for n in asked:
-            if n in ("error", "error_detail") and n in columns:
-                columns[n] = pc.coalesce(columns[n], taken[n])
-            elif n not in columns:
+            if n not in columns:
                 columns[n] = taken[n]
+            elif n in ("error", "error_detail"):
+                columns[n] = pc.if_else(tells, taken[n], columns[n])
     return pa.table({n: columns[n] for n in names}).filter(pa.array(is_held))
+
+
+def _tells(
+    error: pa.ChunkedArray | None, older: pa.Table, is_held: npt.NDArray[np.bool_]
+) -> pa.Array | pa.ChunkedArray:
+    """Whether the older set says what is wrong with an image: where no newer one holds it.
+
+    Newer limits may have let it be decoded. What the older set could not measure is wrong still.
+    """
+    if error is None or "error" not in older.column_names:
+        return pa.array(~is_held)
+    failed = pc.equal(older["error"], str(ErrorCode.MEASURE_FAILED)).fill_null(False)
+    return pc.or_(pa.array(~is_held), pc.and_(pc.is_null(error), failed))
 
 
 def positions(wanted: pa.Table, rows: pa.Table) -> npt.NDArray[np.int64]:

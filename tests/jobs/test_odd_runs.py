@@ -65,3 +65,21 @@ def test_a_plan_refuses_the_listing_that_the_run_refuses(
     assert "--allow-shrink" in capsys.readouterr().err
     assert cvdata("ingest", photos, "--workspace", where, "--dry-run", "--allow-shrink") == 0
     assert len(Workspace(str(where)).commits()) == 1
+
+
+def test_a_newer_decode_wins_over_what_an_older_set_was_refused(tmp_path: Path) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    make_photos(photos, range(3))
+    make_photos(photos, range(3, 4), size=(400, 300))
+    cvdata("ingest", photos, "--workspace", where)
+    narrow = ("--measures", "geometry,whash", "--limits.max-pixels", "50000")
+    cvdata("scan", "--workspace", where, *narrow)
+    workspace = Workspace(str(where))
+    assert workspace.read("measures", ["error"])["error"].drop_null().to_pylist() == [
+        "too_many_pixels"
+    ]
+    assert cvdata("scan", "--workspace", where, "--measures", "geometry") == 0
+    rows = workspace.refresh().read("measures", ["error", "error_detail", "width", "whash"])
+    assert rows["error"].null_count == rows["error_detail"].null_count == 4
+    assert max(rows["width"].to_pylist()) == 400
+    assert rows["whash"].null_count == 1, "of the set that was not computed anew"
