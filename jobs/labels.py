@@ -10,7 +10,15 @@ from cvdata.config import JobConfig
 from cvdata.engine.session import Session
 from cvdata.label_issues.learn import Learning
 from cvdata.runs.label_issues import LabelOptions
-from cvdata.runs.label_issues_tables import FIGURES, inputs_of, is_current, lines, look, publish
+from cvdata.runs.label_issues_tables import (
+    FIGURES,
+    inputs_of,
+    is_current,
+    lines,
+    look,
+    publish,
+    refuse_absent,
+)
 from cvdata.runs.mismatched import mark_mismatched
 from cvdata.workspace import Workspace
 
@@ -64,6 +72,7 @@ def run(config: Config) -> Summary:
     with workspace.change("labels", config.model_dump(mode="json")) as change:
         if config.dry_run:
             change.cancel()
+            refuse_absent(change.base, tables)
             rows = sum(part.rows for part in change.records)
             return Summary((f"plan: judge {rows:,} images from {', '.join(tables)}",))
         if config.refresh or not is_current(change.base, settings, tables):

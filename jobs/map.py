@@ -9,7 +9,7 @@ from cvdata.command import Summary, engine_config, main
 from cvdata.config import JobConfig
 from cvdata.engine.session import Session
 from cvdata.projection import Layouting
-from cvdata.runs.map import draw_map, is_current, publish, refuse_without, table_of
+from cvdata.runs.map import draw_map, is_current, n_vectors, publish, refuse_without, table_of
 from cvdata.workspace import Workspace
 
 
@@ -45,7 +45,7 @@ def run(config: Config) -> Summary:
         refuse_without(change.base, model)
         if config.dry_run:
             change.cancel()
-            n = change.base.tables[f"embeddings/{model}"].rows
+            n = n_vectors(change.base, model)
             fitted = min(n, config.fit_rows)
             return Summary((f"plan: draw {fitted:,} vectors, place {n - fitted:,} more",))
         if config.refresh or not is_current(change.base, model, settings):

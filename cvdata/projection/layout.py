@@ -16,6 +16,9 @@ F64 = npt.NDArray[np.float64]
 PLACED_BY = 15
 """Nearest images of the sample that say where another image lies."""
 
+EQUAL = 1e-6
+"""Unit vectors that differ by no more in any number are equal: it is their last bits."""
+
 
 @dataclass(frozen=True)
 class Layouting:
@@ -57,13 +60,19 @@ class Layout:
 def lay_out(vectors: F32, how: Layouting) -> Layout:
     """The map of a sample (n, D), n >= 5; the same bits for the same rows and seed.
 
-    One thread: sums of several would come in any order.
+    One thread: sums of several would come in any order. Vectors that are all equal lie in the
+    middle.
     """
     from openTSNE import TSNEEmbedding, affinity, initialization
     from sklearn.decomposition import PCA
     from threadpoolctl import threadpool_limits
 
     n = max(1, min(how.axes, vectors.shape[1], len(vectors) - 1))
+    if np.ptp(vectors, axis=0).max() <= EQUAL:
+        mean = np.asarray(vectors.mean(axis=0, dtype=np.float64))
+        made = Layout(mean, np.eye(len(mean), n), Nearest.exact(vectors[:0]), np.empty((0, 2)))
+        reference = Nearest.exact(made.project(vectors))
+        return Layout(made.mean, made.components, reference, np.zeros((len(vectors), 2)))
     with threadpool_limits(1):
         pca = PCA(n, svd_solver="covariance_eigh").fit(np.asarray(vectors, np.float64))
         made = Layout(pca.mean_, pca.components_.T, Nearest.exact(vectors[:0]), np.empty((0, 2)))

@@ -9,6 +9,7 @@ import pyarrow as pa
 import pyarrow.compute as pc
 
 from cvdata.chance import draw
+from cvdata.commits import Commit
 from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.label_issues.judge import DOUBTED, Judge
@@ -87,15 +88,21 @@ class DrawRange:
         return rows.take(draw(rows.ids, self.seed) < self.share)
 
 
-def reader_of(workspace: Workspace, table: str, columns: Sequence[str]) -> LabelReader:
-    """A reader of the pinned commit; `ConfigError` where there is no such table."""
-    if table not in workspace.head.tables:
-        known = ", ".join(n for n in workspace.tables() if "/" in n) or "none yet"
+def refuse_no_table(head: Commit, table: str) -> None:
+    """`ConfigError` where a model's table is not there."""
+    if table not in head.tables:
+        kinds = ("embeddings/", "predictions/")
+        known = ", ".join(n for n in sorted(head.tables) if n.startswith(kinds)) or "none yet"
         verb = "embed" if table.startswith("embeddings/") else "classify"
         raise ConfigError(
             f"there is no table {table}; there are: {known}. Run `cvdata infer --task {verb}` "
             "first, or name another"
         )
+
+
+def reader_of(workspace: Workspace, table: str, columns: Sequence[str]) -> LabelReader:
+    """A reader of the pinned commit; `ConfigError` where there is no such table."""
+    refuse_no_table(workspace.head, table)
     if missing := set(columns) - set(workspace.columns(table)):
         raise ConfigError(f"{table} has no {', '.join(sorted(missing))}: it is no table for this")
     has_groups = DUPLICATES in workspace.head.tables

@@ -13,7 +13,13 @@ from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.label_issues.judge import CONFIDENT, DOUBTED
 from cvdata.parts import parts_digest
-from cvdata.runs.label_issues import Found, LabelOptions, by_embeddings, by_model
+from cvdata.runs.label_issues import (
+    Found,
+    LabelOptions,
+    by_embeddings,
+    by_model,
+    refuse_no_table,
+)
 from cvdata.runs.label_issues_boxes import by_detector
 from cvdata.schema import LABEL_ISSUES
 from cvdata.workspace import Change, Workspace
@@ -21,13 +27,14 @@ from cvdata.workspace import Change, Workspace
 LABELS_VERSION = 3
 """Moves whenever the same tables and settings can give another result."""
 
+NOTHING = "name --embeddings, --predictions or --boxes: nothing was asked"
 TABLE, FIGURES = "label_issues", "labels.json"
 
 
 def look(session: Session, workspace: Workspace, options: LabelOptions) -> dict[str, Found]:
     """Everything that was asked for, by what it was asked of; `ConfigError` for nothing at all."""
     if not (options.embeddings or options.predictions or options.boxes):
-        raise ConfigError("name --embeddings, --predictions or --boxes: nothing was asked")
+        raise ConfigError(NOTHING)
     found: dict[str, Found] = {}
     if options.predictions:
         found["predictions"] = by_model(session, workspace, options)
@@ -84,6 +91,14 @@ def inputs_of(options: LabelOptions) -> list[str]:
         "predictions": [options.predictions, options.boxes],
     }
     return [f"{kind}/{name}" for kind, names in named.items() for name in names if name]
+
+
+def refuse_absent(head: Commit, tables: Sequence[str]) -> None:
+    """`ConfigError` where there is nothing to judge by."""
+    if not tables:
+        raise ConfigError(NOTHING)
+    for name in tables:
+        refuse_no_table(head, name)
 
 
 def _origin(head: Commit, tables: list[str]) -> dict[str, Any]:

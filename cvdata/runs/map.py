@@ -124,6 +124,15 @@ def refuse_without(head: Commit, model: str) -> None:
         )
 
 
+def n_vectors(head: Commit, model: str) -> int:
+    """Images that the model embedded; `ConfigError` where they make no map."""
+    parts = head.tables[f"embeddings/{model}"].parts
+    n = sum(part.rows - sum(part.errors.values()) for part in parts)
+    if n < LEAST_IMAGES:
+        raise ConfigError(f"embeddings/{model} has {n} vectors; a map needs {LEAST_IMAGES}")
+    return n
+
+
 def _origin(head: Commit, model: str, settings: str) -> dict[str, Any]:
     read = ["records", f"embeddings/{model}"]
     parts = [p for name in read if name in head.tables for p in head.tables[name].parts]

@@ -192,5 +192,7 @@ def test_requests_that_cannot_be_met(
     ):
         assert cvdata("labels", "--workspace", where, *flags) == 2
         assert said in capsys.readouterr().err
+    for flags in (("--embeddings", "none"), ("--embeddings", "")):
+        assert cvdata("labels", "--workspace", where, *flags, "--dry-run") == 2, "as the run would"
     assert cvdata("labels", "--workspace", where, "--dry-run") == 0
     assert "label_issues" not in Workspace(str(where)).tables()

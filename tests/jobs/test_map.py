@@ -13,6 +13,7 @@ from cvdata.runs import map as map_run
 from cvdata.sample import Truth
 from tests.jobs.flows import cvdata
 from tests.jobs.labelled import true_labels
+from tests.outliers.making import workspace_of
 from tests.tables.flows import rows_digest
 
 QUICK = ("--fit-rows", "300", "--steps", "250")
@@ -95,3 +96,25 @@ def test_places_hang_on_the_image_alone() -> None:
 def test_too_little_is_said(mapped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     assert cvdata("map", "--workspace", mapped, "--embeddings", "none") == 2
     assert "cvdata infer" in capsys.readouterr().err
+
+
+def test_equal_images_lie_in_one_place(tmp_path: Path) -> None:
+    """They were NaN, NaN. One of the last bits differs, as a model's do in another batch."""
+    vectors = np.tile(np.eye(8, dtype=np.float32)[0], (12, 1))
+    vectors[3, 1] = 1e-7
+    workspace_of(tmp_path / "w", vectors)
+    named = ("--workspace", tmp_path / "w", "--embeddings", "made")
+    assert cvdata("map", *named, "--fit-rows", "8") == 0
+    rows = Workspace(str(tmp_path / "w")).read("map/made")
+    assert set(rows["x"].to_pylist()) | set(rows["y"].to_pylist()) == {0.0}
+    assert rows["is_fitted"].to_pylist().count(True) == 8
+
+
+def test_too_few_images_are_refused_before_they_are_planned(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    workspace_of(tmp_path / "w", np.eye(4, dtype=np.float32))
+    named = ("--workspace", tmp_path / "w", "--embeddings", "made")
+    for flags in ((), ("--dry-run",)):
+        assert cvdata("map", *named, *flags) == 2
+        assert "has 4 vectors; a map needs 5" in capsys.readouterr().err
