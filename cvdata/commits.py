@@ -4,14 +4,16 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
+from pathlib import Path
 from typing import Any
 
-from cvdata.errors import CommitConflict, WorkspaceError
+from cvdata.errors import CommitConflict, ConfigError, WorkspaceError
 from cvdata.parts import Part
 from cvdata.schema import FORMAT_VERSION
 from cvdata.storage import Store, digest
 
 FOLDER = "_commits"
+_FORMAT_FILE = "_format.json"
 
 
 @dataclass(frozen=True)
@@ -181,6 +183,27 @@ class CommitLog:
         if self.store.put_new(self.path(commit.seq), commit.encode()):
             return True
         return self.read(commit.seq).run_id == commit.run_id
+
+
+def prepare(store: Store, *, is_dry: bool = False) -> None:
+    """Make a workspace of a new folder, unless `is_dry`; `ConfigError` for one of no use."""
+    if store.is_local and Path(store.root).exists() and not Path(store.root).is_dir():
+        raise ConfigError(f"{store.url} is a file: --workspace names a folder")
+    if store.exists(_FORMAT_FILE):
+        made = json.loads(store.get(_FORMAT_FILE))
+        if (found := made.get("format")) != FORMAT_VERSION:
+            raise ConfigError(
+                f"{store.url} has workspace format {found}; this cvdata reads "
+                f"{FORMAT_VERSION}: use the version that wrote it, or another --workspace"
+            )
+        if not made.get("is_probed", True) and not is_dry:
+            store.probe()
+    elif not is_dry:
+        store.probe()
+        made = {"format": FORMAT_VERSION}
+        if store.single_writer:
+            made["is_probed"] = False
+        store.put_new(_FORMAT_FILE, json.dumps(made).encode())
 
 
 def now() -> str:

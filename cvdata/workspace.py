@@ -1,7 +1,6 @@
 """A workspace: tables joined by image_id, and the commit log that says which parts are live."""
 
 import hashlib
-import json
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
@@ -11,18 +10,25 @@ from typing import Any
 import pyarrow as pa
 
 from cvdata import reading
-from cvdata.commits import Artifact, Commit, CommitLog, TableState, now, refuse_conflicts
+from cvdata.commits import (
+    Artifact,
+    Commit,
+    CommitLog,
+    TableState,
+    now,
+    prepare,
+    refuse_conflicts,
+)
 from cvdata.errors import ConfigError, WorkspaceError
 from cvdata.locking import hold
 from cvdata.maintenance import Damage, find_damage
 from cvdata.parts import Part, PartSpec, versions, write_content
 from cvdata.recording import Recorder, recording
-from cvdata.schema import FORMAT_VERSION, RECORDS
+from cvdata.schema import RECORDS
 from cvdata.storage import Store, digest
 from cvdata.tables import KeyedTable
 
 RECORDS_FINGERPRINT = digest(b"records-1")
-_FORMAT_FILE = "_format.json"
 
 
 class Workspace:
@@ -62,23 +68,12 @@ class Workspace:
             self._head = Commit.decode(data), digest(data)
         return self
 
-    def prepare(self) -> "Workspace":
-        """Make the workspace if it is new, and refuse a store or a format that cannot be used."""
-        if self.store.exists(_FORMAT_FILE):
-            made = json.loads(self.store.get(_FORMAT_FILE))
-            if (found := made.get("format")) != FORMAT_VERSION:
-                raise ConfigError(
-                    f"{self.store.url} has workspace format {found}; this cvdata reads "
-                    f"{FORMAT_VERSION}: use the version that wrote it, or another --workspace"
-                )
-            if not made.get("is_probed", True):
-                self.store.probe()
-            return self
-        self.store.probe()
-        made = {"format": FORMAT_VERSION}
-        if self.store.single_writer:
-            made["is_probed"] = False
-        self.store.put_new(_FORMAT_FILE, json.dumps(made).encode())
+    def prepare(self, *, is_dry: bool = False) -> "Workspace":
+        """Make the workspace if it is new, and refuse a store or a format that cannot be used.
+
+        A dry run makes nothing.
+        """
+        prepare(self.store, is_dry=is_dry)
         return self
 
     def tables(self) -> dict[str, int]:
@@ -145,7 +140,7 @@ class Workspace:
     @contextmanager
     def change(self, job: str, config: Mapping[str, Any], run_id: str = "") -> Iterator["Change"]:
         """A change that is committed when the block ends well, and leaves no trace otherwise."""
-        self.prepare()
+        self.prepare(is_dry=bool(config.get("dry_run")))
         hold(self.store)
         with recording() as recorder:
             change = Change(self.refresh(), job, config, run_id or secrets.token_hex(8))

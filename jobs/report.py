@@ -7,6 +7,7 @@ from pydantic import Field
 
 from cvdata.command import Summary, main
 from cvdata.config import JobConfig
+from cvdata.errors import ConfigError
 from cvdata.report import render
 from cvdata.runs.report import gather
 from cvdata.workspace import Workspace
@@ -29,20 +30,21 @@ class Config(JobConfig):
 
 def run(config: Config) -> Summary:
     """Write `report/<commit>/report.html`."""
-    workspace = Workspace(config.workspace, single_writer=config.single_writer).prepare()
+    workspace = Workspace(config.workspace, single_writer=config.single_writer)
+    workspace.prepare(is_dry=config.dry_run)
+    if not workspace.head.seq:
+        raise ConfigError(f"{config.workspace}: nothing is committed here; run `cvdata curate`")
     path = f"report/{workspace.head.seq}/report.html"
-    if config.dry_run:
-        return Summary((f"plan: write {workspace.store.path(path)}",))
     made = f"report/{workspace.head.seq}/made.json"
     options = config.model_dump_json(include={"title", "share", "per_issue", "per_error"})
     settings = f"{version('cvdata')} {options}".encode()
     where = workspace.store.path(path)
-    if (
-        not config.refresh
-        and workspace.store.exists(made)
-        and workspace.store.get(made) == settings
-    ):
-        return Summary((f"report: {where} (as it was)",), {"report": where})
+    is_made = not config.refresh and workspace.store.exists(made)
+    if is_made and workspace.store.get(made) == settings:
+        what = f"report: {where} (as it was)"
+        return Summary((f"plan: nothing, {what}" if config.dry_run else what,), {"report": where})
+    if config.dry_run:
+        return Summary((f"plan: write {where}",))
     data = gather(workspace, config.title, config.per_issue, config.per_error)
     page = render(data, share=config.share).encode()
     workspace.store.put(path, page)

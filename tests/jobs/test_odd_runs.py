@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 
 from cvdata import Workspace
+from cvdata.cli import main
 from tests.jobs.flows import cvdata, make_photos
 
 FEW = ("--measures", "file,geometry")
@@ -83,3 +84,33 @@ def test_a_newer_decode_wins_over_what_an_older_set_was_refused(tmp_path: Path) 
     assert rows["error"].null_count == rows["error_detail"].null_count == 4
     assert max(rows["width"].to_pylist()) == 400
     assert rows["whash"].null_count == 1, "of the set that was not computed anew"
+
+
+def test_a_report_plan_says_what_the_run_then_does(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    make_photos(photos, range(3))
+    for words in (["ingest", photos], ["scan", *FEW], ["eda"]):
+        assert cvdata(*words, "--workspace", where) == 0
+    for expected in ("plan: write", "plan: nothing"):
+        assert cvdata("report", "--workspace", where, "--dry-run") == 0
+        assert expected in capsys.readouterr().out
+        assert cvdata("report", "--workspace", where) == 0
+        assert ("as it was" in capsys.readouterr().out) == (expected == "plan: nothing")
+
+
+@pytest.mark.parametrize("job", ["scan", "eda", "dedup", "outliers", "decide", "report"])
+def test_a_dry_run_of_a_mistyped_workspace_makes_nothing(job: str, tmp_path: Path) -> None:
+    assert cvdata(job, "--workspace", tmp_path / "typo", "--dry-run") == 2
+    assert not (tmp_path / "typo").exists()
+
+
+def test_a_workspace_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos, file = tmp_path / "photos", tmp_path / "file"
+    make_photos(photos, range(1))
+    file.write_text("x")
+    assert cvdata("ingest", photos, "--workspace", file) == 2
+    assert "is a file" in capsys.readouterr().err
+    assert main(["verify", "--workspace", str(tmp_path / "typo")]) == 2
+    assert "check the path" in capsys.readouterr().err
