@@ -54,6 +54,8 @@ def members(file: Any, size_bytes: int) -> Iterator[Member]:
     Folders are left out; links, devices and sparse files are `denied`, and so is a member whose
     data end beyond the file, before `BrokenTar` is raised for it. Raises `BrokenTar` at damage.
     """
+    if not size_bytes:
+        raise BrokenTar("an empty file: not even the end of an archive", 0)
     at, n_members = 0, 0
     meta = _Meta()
     while at + BLOCK <= size_bytes:

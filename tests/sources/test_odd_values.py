@@ -4,6 +4,8 @@ import json
 from pathlib import Path
 from typing import Any
 
+import pyarrow as pa
+import pyarrow.parquet as pq
 import pytest
 
 from .trees import png, records, tar_of, write
@@ -83,3 +85,23 @@ def test_xml_in_an_encoding_that_it_does_not_have(tmp_path: Path, encoding: str)
     rows, problems = records(tmp_path)
     assert [row["key"] for row in rows] == [b"JPEGImages/a.jpg"]
     assert [problem.partition(": ")[0] for problem in problems] == ["Annotations/a.xml:1"]
+
+
+def test_an_empty_shard_is_told(tmp_path: Path) -> None:
+    write(tmp_path, {"a.tar": tar_of([("a.png", png(1))]), "b.tar": b""})
+    rows, problems = records(tmp_path)
+    assert [(row["key"], row["error"]) for row in rows] == [
+        (b"a.tar!a.png", None),
+        (b"b.tar!@0", "archive_denied"),
+    ]
+    assert problems == ["b.tar: byte 0: an empty file: not even the end of an archive"]
+
+
+@pytest.mark.parametrize("dtype", [pa.dictionary(pa.int32(), pa.string()), pa.large_string()])
+def test_parquet_paths_of_any_text_type(tmp_path: Path, dtype: pa.DataType) -> None:
+    table = pa.table({"path": pa.array(["a.png", "b.png"]).cast(dtype)})
+    write(tmp_path, FILES)
+    pq.write_table(table, tmp_path / "m.parquet")
+    rows, problems = records(tmp_path / "m.parquet")
+    assert [row["key"] for row in rows] == [b"a.png", b"b.png"]
+    assert problems == []
