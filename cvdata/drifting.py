@@ -120,5 +120,7 @@ def _print(found: Drift) -> None:
         console.print(f"{len(checks) - shown} more checks are farther from their limits")
     for d in found.drivers[:5] if found.alarms else ():
         console.print(f"  driven by {d.key} ({d.reason} {d.score:.3g})")
+    for note in found.notes:
+        console.print(f"  {note}")
     verdict = f"{len(found.alarms)} of {len(checks)} checks alarm"
     console.print(f"drift: {verdict}; {found.n_current:,} images against {found.n_reference:,}")

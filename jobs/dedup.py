@@ -12,8 +12,8 @@ from cvdata.config import JobConfig
 from cvdata.duplicates.keep import DEFAULT_KEEP, KeepPolicy
 from cvdata.engine.session import Session
 from cvdata.runs.against import external_leaks, open_others, with_external
-from cvdata.runs.dedup import find_candidates, group, load_images
-from cvdata.runs.dedup_options import DedupRequest, resolved, settings_of
+from cvdata.runs.dedup import checked, find_candidates, group, load_images
+from cvdata.runs.dedup_options import DedupRequest, settings_of
 from cvdata.runs.dedup_plan import plan
 from cvdata.runs.dedup_tables import is_current, is_fresh, lines, publish, tables_of
 from cvdata.workspace import Workspace
@@ -68,10 +68,10 @@ def run(config: Config) -> Summary:
         workspace.change("dedup", config.model_dump(mode="json")) as change,
         Session(engine_config(config)) as session,
     ):
-        options = resolved(workspace, config.dedup_request())
+        options = checked(change, workspace, config.dedup_request())
         if config.dry_run:
             change.cancel()
-            return Summary(*plan(workspace, options).told)
+            return Summary(*plan(workspace, options, config.against).told)
         others = open_others(session, workspace, config.against, options)
         settings = settings_of(change.base, options, {o.name: o.inputs for o in others})
         if config.fresh or not is_current(change.base, settings):

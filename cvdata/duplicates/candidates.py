@@ -18,7 +18,7 @@ from cvdata.kernels import hamming
 from cvdata.kernels.dihedral import dihedral_pairs
 from cvdata.kernels.graph import F32, I32, Neighbors
 from cvdata.kernels.neighbors import unit_rows
-from cvdata.vectors import matrix
+from cvdata.vectors import has_direction, matrix
 
 METHODS = ("exact_sha256", "exact_pixels", "perceptual", "dihedral", "semantic", "any")
 """What `method` may be in PAIRS, DUPLICATES and LEAKS; `any` joins all that ran."""
@@ -130,7 +130,8 @@ def semantic(
 ) -> Candidates:
     """Rows whose embeddings have a cosine of at least `threshold`; distance is 1 - cosine.
 
-    `vectors`: (N, D), or a fixed-size list column whose null rows take no part.
+    `vectors`: (N, D), or a fixed-size list column of which rows that are null, zero or not finite
+    take no part.
     """
     n = len(vectors)
     rows, unit = unit_vectors(vectors)
@@ -143,11 +144,12 @@ def semantic(
 def unit_vectors(
     vectors: npt.NDArray[np.floating] | pa.ChunkedArray,
 ) -> tuple[npt.NDArray[np.int64], F32]:
-    """(rows that have a vector, those vectors (N, D), L2-normalised)."""
+    """(rows that have a vector with a direction, those vectors (N, D), L2-normalised)."""
     if not isinstance(vectors, pa.ChunkedArray | pa.Array):
         return np.arange(len(vectors)), unit_rows(vectors)
-    rows = np.flatnonzero(np.asarray(pc.is_valid(vectors)))
-    return rows, unit_rows(matrix(vectors.take(pa.array(rows))))
+    whole = matrix(vectors)
+    rows = np.flatnonzero(has_direction(whole))
+    return rows, unit_rows(whole if len(rows) == len(whole) else whole[rows])
 
 
 def expanded(neighbors: Neighbors, max_pairs: int = 50_000_000) -> Neighbors:
@@ -159,7 +161,10 @@ def expanded(neighbors: Neighbors, max_pairs: int = 50_000_000) -> Neighbors:
     across = sizes[neighbors.a] * sizes[neighbors.b]
     total = int((sizes * (sizes - 1) // 2).sum()) + int(across.sum())
     if total > max_pairs:
-        raise hamming.TooManyPairs(f"{total:,} pairs of images, more than {max_pairs:,}")
+        raise hamming.TooManyPairs(
+            f"{total:,} pairs of images, more than {max_pairs:,}: {int(sizes.max()):,} images are "
+            "equal to each other; take most of them out of the source, or lower the radius"
+        )
     rows = np.argsort(neighbors.unit, kind="stable").astype(np.int32)
     start = np.concatenate([[0], np.cumsum(sizes)])
     blocks: list[tuple[I32, I32, F32]] = []

@@ -15,7 +15,7 @@ from cvdata.kernels.dihedral import dihedral_variants
 from cvdata.kernels.graph import F32, I64
 from cvdata.kernels.hamming_join import U64
 from cvdata.kernels.neighbors import cross_cosine_pairs, unit_rows
-from cvdata.vectors import matrix
+from cvdata.vectors import has_direction, matrix
 
 Column: TypeAlias = "pa.Array | pa.ChunkedArray"
 
@@ -89,9 +89,10 @@ def _plain(column: Column) -> pa.Array:
 
 
 def _vectors(column: Column) -> tuple[npt.NDArray[np.float32], I64]:
-    """(the vectors that are there (N, D), their rows)."""
-    rows = np.flatnonzero(np.asarray(pc.is_valid(column)))
-    return matrix(column.take(pa.array(rows))), rows
+    """(the vectors that have a direction (N, D), their rows)."""
+    whole = matrix(column)
+    rows = np.flatnonzero(has_direction(whole))
+    return whole[rows], rows
 
 
 def _by_hash(

@@ -92,11 +92,16 @@ def continued(neighbors: Neighbors, order: I64, history: History) -> Stars:
 
 
 def successions(images: pa.Table, history: History, stars: Stars) -> pa.Table:
-    """Who took over from each keeper that is gone: removed, successor, n_images; sorted."""
+    """Who took over from each keeper that is gone: removed, successor, n_images; sorted.
+
+    A keeper that was changed and took its images back is not among them.
+    """
     ids = images.column("image_id").to_pylist()
     counts: dict[tuple[bytes, bytes], int] = {}
     for row, removed in history.lost.items():
         pair = removed, ids[int(stars.keeper[row])]
+        if pair[0] == pair[1]:
+            continue
         counts[pair] = counts.get(pair, 0) + 1
     rows = [(removed, successor, n) for (removed, successor), n in sorted(counts.items())]
     columns = zip(*rows, strict=True) if rows else ((), (), ())

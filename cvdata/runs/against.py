@@ -67,10 +67,28 @@ def open_others(
             other = measured(session, workspace, url, options)
         if "records" not in other.head.tables:
             raise ConfigError(f"--against {url} is a workspace without images: ingest them first")
+        if options.table:
+            _refuse_other_model(workspace, other, options.table)
         name = url if name in taken else name
         taken.add(name)
         others.append(Other(name, other, origin(other.head)["inputs"]))
     return others
+
+
+def _refuse_other_model(workspace: Workspace, other: Workspace, table: str) -> None:
+    """`ConfigError` where their vectors are not there, or say nothing beside ours."""
+    if table not in other.head.tables:
+        raise ConfigError(
+            f"--against {other.store.url} has no {table}: run `cvdata infer` there with the same "
+            "model, or leave semantic out of --methods"
+        )
+    mine, theirs = (w.head.tables[table].meta.get("weights") for w in (workspace, other))
+    if None not in (mine, theirs) and mine != theirs:
+        raise ConfigError(
+            f"--against {other.store.url}: its {table} was made with other weights than ours, so "
+            "no cosine can be told: run `cvdata infer` there with the same model, or leave "
+            "semantic out of --methods"
+        )
 
 
 def own_name(workspace: Workspace) -> str:

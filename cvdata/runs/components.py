@@ -17,6 +17,7 @@ from cvdata.stages.verify import Component
 from cvdata.workspace import Workspace
 
 TASK_ROWS = 256
+HAS_VECTOR = "has_vector"
 FETCH_COLUMNS = [f.name for f in RECORDS if f.name not in ("boxes", "label", "split")]
 
 

@@ -17,11 +17,12 @@ from cvdata.engine.session import Session
 from cvdata.errors import ConfigError
 from cvdata.kernels.graph import I64, Neighbors
 from cvdata.kernels.verification import VerifyOptions
-from cvdata.runs.components import Images, components
-from cvdata.runs.dedup_options import DedupOptions, affordable
+from cvdata.runs.components import HAS_VECTOR, Images, components
+from cvdata.runs.dedup_options import DedupOptions, DedupRequest, affordable, resolved
+from cvdata.runs.eda import refuse_without_measures
 from cvdata.runs.hash_search import HashSearch
 from cvdata.stages.verify import Grouped, VerifyComponents
-from cvdata.workspace import Workspace
+from cvdata.workspace import Change, Workspace
 
 
 @dataclass
@@ -49,9 +50,30 @@ def load_images(workspace: Workspace, options: DedupOptions) -> Images:
     for name in ("label", "boxes", "split"):
         rows = rows.append_column(name, records[name].take(at))
     rows = with_derived(rows.filter(pc.is_null(rows["error"])).combine_chunks())
+    rows = rows.append_column(HAS_VECTOR, _has_vector(workspace, rows, options.table))
     return Images(
         rows, options.keep.order(rows), _codes(rows, "pixel_digest"), _codes(rows, "split")
     )
+
+
+def _has_vector(workspace: Workspace, rows: pa.Table, table: str) -> pa.ChunkedArray:
+    """Which images are embedded in `table`; none where there is no such table."""
+    if table not in workspace.head.tables:
+        return pa.chunked_array([np.zeros(len(rows), bool)])
+    found = workspace.read(table, ["image_id", "error"])
+    found = found.filter(pc.is_null(found["error"]))
+    return pc.is_in(rows["image_id"], value_set=found["image_id"].combine_chunks())
+
+
+def checked(change: Change, workspace: Workspace, request: DedupRequest) -> DedupOptions:
+    """`resolved`; `ConfigError` where a method or the keep policy needs what was not measured."""
+    if change.records:
+        refuse_without_measures(change.base, workspace.store.url)
+    options = resolved(workspace, request)
+    known = {*workspace.columns("measures"), "label", "boxes", "split", "is_labeled"}
+    _refuse_missing(options, known)
+    options.keep.check(sorted(known | ({"pixels"} if {"width", "height"} <= known else set())))
+    return options
 
 
 def _refuse_missing(options: DedupOptions, known: set[str]) -> None:
@@ -97,9 +119,16 @@ def find_candidates(
             rows = workspace.read(options.table, ["image_id", "embedding"])
             at = pc.index_in(images.table["image_id"], value_set=rows["image_id"].combine_chunks())
             column = rows["embedding"].take(at)
-            options = affordable(options, find.unit_vectors(column)[1])
+            known, vectors = find.unit_vectors(column)
+            options = affordable(options, vectors[_first_of_each(images.pixels[known])])
             found[method] = find.semantic(column, options.threshold)
     return options, found
+
+
+def _first_of_each(codes: I64) -> I64:
+    """Rows of the first of each code, rising; -1 equals nothing."""
+    own = np.where(codes >= 0, codes, -1 - np.arange(len(codes)))
+    return np.asarray(np.sort(np.unique(own, return_index=True)[1]), np.int64)
 
 
 def group(
@@ -144,7 +173,20 @@ def _history(workspace: Workspace, images: Images, method: str, is_fresh: bool) 
         return History(np.full(n, -1, np.int64), np.zeros(n, np.float32), {})
     rows = workspace.read_all("duplicates")
     rows = rows.filter(pc.equal(rows["method"], method))
-    return history_of(images.table, workspace.read_all("deduplicated"), rows)
+    known = workspace.read_all("deduplicated")
+    if method in ("semantic", "any"):
+        known = _without_late(known, images)
+    return history_of(images.table, known, rows)
+
+
+def _without_late(known: pa.Table, images: Images) -> pa.Table:
+    """Without those embedded since: they were not compared, so nothing was decided of them."""
+    if HAS_VECTOR not in known.column_names:
+        return known
+    now = images.table.filter(images.table[HAS_VECTOR])["image_id"].combine_chunks()
+    is_late = pc.is_in(known["image_id"], value_set=now)
+    is_late = pc.and_(is_late, pc.invert(pc.fill_null(known[HAS_VECTOR], True)))
+    return known.filter(pc.invert(is_late))
 
 
 def _earlier_verdicts(workspace: Workspace, images: Images, history: History) -> Verdicts:

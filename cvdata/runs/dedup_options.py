@@ -107,7 +107,7 @@ def resolved(workspace: Workspace, request: DedupRequest) -> DedupOptions:
         table, threshold, note = _embeddings(workspace, request, is_asked=is_asked)
         methods = tuple(dict.fromkeys([*methods, *(["semantic"] if table else [])]))
     return DedupOptions(
-        methods,
+        tuple(m for m in METHODS if m in methods),  # in one order: the same methods, the same rules
         request.hash_column,
         radius,
         table,
@@ -160,7 +160,8 @@ def affordable(options: DedupOptions, vectors: npt.NDArray[np.float32]) -> Dedup
     """The same with a higher cosine where a narrow dataset would ask for too many second looks.
 
     Among images that are all alike (one organ, one product) a cosine that suits photographs makes
-    candidates of nearly all pairs. `vectors` are unit rows; decided on an even sample of them.
+    candidates of nearly all pairs. `vectors` are unit rows, one of each set of equal pixels, which
+    nobody looks at; decided on an even sample of them.
     """
     if options.is_threshold_given or not options.is_verified or len(vectors) < 2:
         return options
@@ -184,11 +185,15 @@ def thresholds_of(workspace: Workspace, meta: Mapping[str, Any]) -> Thresholds |
 
 
 def settings_of(head: Commit, options: DedupOptions, against: Mapping[str, str]) -> str:
-    """What a result was made by, as JSON; keepers bind a later run while `rules` are the same."""
+    """What a result was made by, as JSON; keepers bind a later run while `rules` are the same.
+
+    Another model's vectors in the same table are another rule.
+    """
     vectors = parts_digest(head.tables[options.table].parts) if options.table else ""
+    weights = head.tables[options.table].meta.get("weights") if options.table else None
     chosen = {
         "version": DEDUP_VERSION,
-        "rules": options.rules(),
+        "rules": {**options.rules(), "weights": weights},
         "against": dict(against),
         "vectors": vectors,
     }

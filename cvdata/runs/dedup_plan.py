@@ -1,13 +1,15 @@
 """What a search for copies will take, told before it starts: what a shuffle writes, and memory."""
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import psutil
 
+from cvdata.commits import Commit
 from cvdata.engine.capacity import refuse_full_disk
 from cvdata.reading import stored_schema
-from cvdata.runs.dedup_options import DedupOptions
+from cvdata.runs.dedup_options import DedupOptions, settings_of
+from cvdata.runs.dedup_tables import is_current
 from cvdata.runs.hash_search import HashSearch, shuffle_bytes
 from cvdata.workspace import Workspace
 
@@ -25,6 +27,7 @@ class DedupPlan:
     n_images: int
     shuffled: Mapping[str, int]
     memory_bytes: int
+    more: tuple[str, ...] = ()
 
     @property
     def told(self) -> tuple[tuple[str, ...], dict[str, object]]:
@@ -55,10 +58,22 @@ class DedupPlan:
             f"  {shuffled}",
             f"  about {self.memory_bytes / 1e9:,.1f} GB of memory in one process{short}",
             *options.notes,
+            *self.more,
         )
 
 
-def plan(workspace: Workspace, options: DedupOptions) -> DedupPlan:
+def _outlook(head: Commit, options: DedupOptions, against: Sequence[str]) -> tuple[str, ...]:
+    """What else the run would do: look into evaluation sets, or nothing at all."""
+    if against:
+        return tuple(
+            f"  and against {url}: what is no workspace is measured first" for url in against
+        )
+    if not options.is_fresh and is_current(head, settings_of(head, options, {})):
+        return ("  nothing to do: the last run was of these tables and settings",)
+    return ()
+
+
+def plan(workspace: Workspace, options: DedupOptions, against: Sequence[str] = ()) -> DedupPlan:
     """What the run will take; `ConfigError` where its largest shuffle has no room."""
     n_images = workspace.head.tables["records"].rows
     columns = {"perceptual": options.hash_column, "dihedral": "phash"}
@@ -73,4 +88,5 @@ def plan(workspace: Workspace, options: DedupOptions) -> DedupPlan:
         state = workspace.head.tables[options.table]
         vector = stored_schema(workspace.store, state).field("embedding").type
         memory += VECTOR_COPIES * 4 * vector.list_size * state.rows
-    return DedupPlan(options, n_images, sizes, memory)
+    more = _outlook(workspace.head, options, against)
+    return DedupPlan(options, n_images, sizes, memory, more)

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import pyarrow as pa
+import pyarrow.compute as pc
 
 from cvdata import schema
 from cvdata.commits import Commit
@@ -16,13 +17,19 @@ from cvdata.duplicates.tables import duplicates_table, pairs_table
 from cvdata.duplicates.verdicts import ACCEPTED, I8, REFUSED, UNASKED
 from cvdata.kernels.graph import Neighbors
 from cvdata.leaks import conflicts_table, leaks_table
-from cvdata.runs.components import Images
+from cvdata.runs.components import HAS_VECTOR, Images
 from cvdata.runs.dedup import Cover
 from cvdata.runs.dedup_options import DedupOptions
 from cvdata.runs.eda import origin
 from cvdata.workspace import Change, Workspace
 
-DEDUPLICATED = pa.schema([schema.ISSUES.field("image_id"), schema.ISSUES.field("revision")])
+DEDUPLICATED = pa.schema(
+    [
+        schema.ISSUES.field("image_id"),
+        schema.ISSUES.field("revision"),
+        pa.field(HAS_VECTOR, pa.bool_()),
+    ]
+)
 
 
 @dataclass(frozen=True)
@@ -57,18 +64,21 @@ def tables_of(
         figures[method] = _figures(method, len(neighbors.a), standing, cover, found)
     all_duplicates = pa.concat_tables(duplicates)
     records = workspace.read("records", ["image_id", "label", "boxes"])
+    succeeded = _successions(workspace, images, cover)
     return Outcome(
         pa.concat_tables([schema.PAIRS.empty_table(), *pairs]),
         all_duplicates,
         pa.concat_tables([schema.LEAKS.empty_table(), *leaks]),
         conflicts_table(all_duplicates, records),
-        _successions(workspace, images, cover),
+        succeeded,
         {
             "methods": figures,
             "n_images": len(images),
             "n_verified": len(cover.verdicts),
             "n_turned_down": int((~cover.verdicts.is_copy).sum()),
             "n_unread": cover.n_unread,
+            "n_keepers_gone": len(pc.unique(succeeded["removed"])),
+            "n_succeeded": int(pc.sum(succeeded["n_images"]).as_py() or 0),
         },
     )
 
@@ -79,7 +89,7 @@ def _with_verdicts(
     """PAIRS with what the second look said, null where it was not asked."""
     rows = pairs_table(method, ids, neighbors, verdicts == ACCEPTED)
     asked = pairs_table(method, ids, neighbors, verdicts != UNASKED)["is_verified"]
-    masked = pa.compute.if_else(asked, rows["is_verified"], pa.scalar(None, pa.bool_()))
+    masked = pc.if_else(asked, rows["is_verified"], pa.scalar(None, pa.bool_()))
     at = rows.schema.get_field_index("is_verified")
     return rows.set_column(at, schema.PAIRS.field("is_verified"), masked)
 
@@ -120,7 +130,7 @@ def _successions(workspace: Workspace, images: Images, cover: Cover) -> pa.Table
     if "deduplicated" not in workspace.head.tables:
         return SUCCESSIONS.empty_table()
     rows = workspace.read_all("duplicates")
-    rows = rows.filter(pa.compute.equal(rows["method"], "any"))
+    rows = rows.filter(pc.equal(rows["method"], "any"))
     history = history_of(images.table, workspace.read_all("deduplicated"), rows)
     return successions(images.table, history, cover.stars["any"])
 
@@ -174,14 +184,25 @@ def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
     n_leaks = _any(workspace, "leaks") - sum(m["n_leaks"] for m in outside.values())
     text.append(
         f"  verified {figures['n_verified']:,} pairs, turned down {figures['n_turned_down']:,}; "
-        f"leaks {n_leaks:,}, label conflicts {_any(workspace, 'conflicts'):,}"
+        f"leaks {n_leaks:,}, label conflicts in {_n_conflicts(workspace):,} groups"
     )
+    if figures.get("n_keepers_gone"):
+        text.append(
+            f"  {figures['n_keepers_gone']:,} keepers are gone or changed: the next in order took "
+            f"over {figures['n_succeeded']:,} images (table successions)"
+        )
     for name, m in outside.items():
         text.append(
             f"  against {name}: {m['n_leaking']:,} images are copies of its {m['n_images']:,}, "
             f"{m['n_leaks']:,} pairs; turned down {m['n_turned_down']:,} of {m['n_verified']:,}"
         )
     return text
+
+
+def _n_conflicts(workspace: Workspace) -> int:
+    """Groups of `any` whose images disagree; the table has a row for each image."""
+    rows = workspace.read("conflicts", ["method", "group_id"])
+    return len(pc.unique(rows.filter(pc.equal(rows["method"], "any"))["group_id"]))
 
 
 def _any(workspace: Workspace, table: str) -> int:

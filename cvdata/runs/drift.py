@@ -64,6 +64,7 @@ class Drift:
     drivers: tuple[Driver, ...]
     samples: tuple[pa.Table, pa.Table]
     mixes: tuple[Counter[str], Counter[str]]
+    notes: tuple[str, ...] = ()
 
     @property
     def alarms(self) -> list[Check]:
@@ -77,6 +78,7 @@ class Drift:
             "current": {"name": self.current, "n_images": self.n_current},
             "is_drifted": bool(self.alarms),
             "n_alarms": len(self.alarms),
+            "notes": list(self.notes),
             "checks": [{**asdict(c), "is_alarm": c.is_alarm} for c in self.checks],
             "drivers": [
                 {"image_id": d.image_id.hex(), "key": d.key, "score": d.score, "reason": d.reason}
@@ -101,7 +103,7 @@ def compare(session: Session, reference: Side, current: Side, options: DriftOpti
     checks += compare_counts("labels", first.labels, second.labels, limits.mix, limits.alpha)
     checks += compare_counts("objects", first.objects, second.objects, limits.mix, limits.alpha)
     checks += compare_errors(first, second, limits)
-    model = _model(reference, current, options.embeddings)
+    model, notes = _model(reference, current, options.embeddings)
     drivers: list[Driver] = []
     if model:
         found, driven = _embedded(session, (reference, current), model, options)
@@ -118,6 +120,7 @@ def compare(session: Session, reference: Side, current: Side, options: DriftOpti
         _named(current, drivers),
         (a, b),
         (first.labels, second.labels),
+        notes,
     )
 
 
@@ -128,19 +131,41 @@ def _rows(found: Collected, side: Side) -> pa.Table:
     return found.rows
 
 
-def _model(reference: Side, current: Side, asked: str | None) -> str:
-    """The embeddings to compare: those asked for, else `default`, else the first of both."""
+def _model(reference: Side, current: Side, asked: str | None) -> tuple[str, tuple[str, ...]]:
+    """The embeddings to compare: those asked for, else `default`, else the first of both.
+
+    And what was left out: vectors of other weights lie in another space.
+    """
     common = [
         name.partition("/")[2]
         for name in reference.workspace.tables()
         if name.startswith("embeddings/") and current.has(name)
     ]
+    alike = [name for name in common if _is_one_space(reference, current, f"embeddings/{name}")]
     if asked is None:
-        return "default" if "default" in common else next(iter(common), "")
+        left = [f"embeddings/{name}" for name in common if name not in alike]
+        told = f"left out, made with other weights on either side: {', '.join(left)}"
+        model = "default" if "default" in alike else next(iter(alike), "")
+        return model, (told,) if left else ()
     if asked and asked not in common:
         there = ", ".join(common) or "none"
         raise ConfigError(f"embeddings/{asked} is not in both; in both are: {there}")
-    return asked
+    if asked and asked not in alike:
+        raise ConfigError(
+            f"embeddings/{asked} was made with other weights on either side: run `cvdata infer` "
+            "with the same model, or compare without: --embeddings ''"
+        )
+    return asked, ()
+
+
+def _is_one_space(reference: Side, current: Side, table: str) -> bool:
+    """Whether vectors of both can be compared, as far as their commits tell."""
+    metas = [side.workspace.head.tables[table].meta for side in (reference, current)]
+    for name in ("weights", "dimension"):
+        a, b = (meta.get(name) for meta in metas)
+        if None not in (a, b) and a != b:
+            return False
+    return True
 
 
 def _embedded(

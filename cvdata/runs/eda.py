@@ -68,7 +68,7 @@ def bring_up_to_date(
     change: Change, engine: EngineConfig, settings: IssueSettings, *, is_forced: bool = False
 ) -> bool:
     """Compute issues and summary unless those of these very measures are committed already."""
-    _refuse_without_measures(change.base, change.store.url)
+    refuse_without_measures(change.base, change.store.url)
     if not is_forced and is_current(change.base, settings):
         return False
     publish(change, explore(change, engine, settings).tables)
@@ -156,6 +156,7 @@ def _reader(
     return TableReader(store.url, head.seq, kept)
 
 
-def _refuse_without_measures(head: Commit, url: str) -> None:
+def refuse_without_measures(head: Commit, url: str) -> None:
+    """`ConfigError` where nothing was scanned."""
     if not any(name.startswith("measures/") for name in head.tables):
         raise ConfigError(f"{url} has no measures yet: run `cvdata scan --workspace {url}` first")

@@ -88,6 +88,7 @@ def test_memory_grows_with_images_and_embeddings(scanned: Path, tmp_path: Path) 
     assert _planned(scanned, methods=["perceptual"])["memory_bytes"] == 400_000_000 + 600 * n
     make_photos(tmp_path / "photos", range(5))
     cvdata("ingest", tmp_path / "photos", "--workspace", tmp_path / "w")
+    cvdata("scan", "--workspace", tmp_path / "w", "--measures", "file,geometry")
     cvdata("infer", "--workspace", tmp_path / "w", "--model", "tests.jobs.odd_models:Tiles")
     more = _planned(tmp_path / "w", methods=["semantic"], embeddings=TILES, threshold=0.9)
     assert more["memory_bytes"] == 400_000_000 + 5 * (600 + 3 * 4 * 12)
