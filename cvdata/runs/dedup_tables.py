@@ -147,8 +147,18 @@ def publish(change: Change, images: Images, outcome: Outcome, settings: str) -> 
         ("deduplicated", images.table.select(DEDUPLICATED.names), DEDUPLICATED),
     ):
         change.replace(name, [rows], columns, meta=meta)
-    text = json.dumps(outcome.figures, indent=1, sort_keys=True)
+    figures = {**outcome.figures, "no_longer_against": _forgotten(change.base, settings)}
+    text = json.dumps(figures, indent=1, sort_keys=True)
     change.artifact("dedup.json", text.encode(), "summary", ".json")
+
+
+def _forgotten(head: Commit, settings: str) -> list[str]:
+    """Evaluation sets that the last run looked into and this one does not: their leaks are gone."""
+    state = head.tables.get("duplicates")
+    if state is None:
+        return []
+    before, now = (json.loads(t).get("against", {}) for t in (state.meta["settings"], settings))
+    return sorted(set(before) - set(now))
 
 
 def is_current(head: Commit, settings: str) -> bool:
@@ -196,6 +206,11 @@ def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
             f"  against {name}: {m['n_leaking']:,} images are copies of its {m['n_images']:,}, "
             f"{m['n_leaks']:,} pairs; turned down {m['n_turned_down']:,} of {m['n_verified']:,}"
         )
+    text += [
+        f"  no longer against {name}: leaks into it are told no more; name all sets with --against "
+        "in one run"
+        for name in figures.get("no_longer_against", ())
+    ]
     return text
 
 

@@ -12,6 +12,7 @@ from cvdata import Workspace
 from cvdata.cli import main
 from cvdata.sample import Truth, make_sample
 from cvdata.sources.uris import decode_path
+from tests.jobs.flows import cvdata, make_photos
 from tests.tables.flows import rows_digest
 
 
@@ -179,3 +180,18 @@ def test_tables_join_on_image_id_alone(curated: tuple[Path, Truth, Workspace]) -
     joined = records.join(measures, "image_id", join_type="inner")
     assert joined.num_rows == records.num_rows == measures.num_rows
     assert joined.schema.field("width").type == pa.int32()
+
+
+def test_a_plan_goes_on_where_a_job_needs_those_before_it(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Ingested, not scanned: what needs measures or embeddings says so, and the run would work."""
+    make_photos(tmp_path / "photos", range(3))
+    where = ("--workspace", tmp_path / "w")
+    assert cvdata("ingest", tmp_path / "photos", *where) == 0
+    for flags in ((), ("--model", "default")):
+        assert cvdata("curate", tmp_path / "photos", *where, *flags, "--dry-run") == 0
+        told = capsys.readouterr().out
+        assert "plan: not before the jobs above have run" in told
+        assert "no measures yet" in told
+    assert Workspace(str(tmp_path / "w")).head.seq == 1

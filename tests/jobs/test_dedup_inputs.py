@@ -96,6 +96,10 @@ def test_vectors_without_a_direction_are_compared_with_nothing(
     assert "3 not comparable" in told
     leaks = [r for r in Workspace(str(where)).read("leaks").to_pylist() if r["method"] == "any"]
     assert len(leaks) == 5, "two of each kind on both sides, and one"
+    assert "no longer against" not in told
+    assert cvdata("dedup", "--workspace", where, *GIVEN) == 0
+    assert "no longer against other" in capsys.readouterr().out
+    assert len(Workspace(str(where)).read("leaks")) == 0
 
 
 def test_equal_pixels_do_not_raise_the_cosine(
