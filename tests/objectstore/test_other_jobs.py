@@ -1,5 +1,6 @@
 """Jobs beside curate with a workspace and a target in a bucket, the network bad: as on a folder."""
 
+import json
 from pathlib import Path
 
 import fsspec
@@ -49,9 +50,20 @@ def _state(where: str, out: str) -> dict[str, object]:
         "duplicates": _rows(workspace, "duplicates", "method", "group_id", "is_keeper"),
         "embeddings": _rows(workspace, f"embeddings/{TILES}", "embedding", "error"),
         "augmented": _rows(workspace, "augmented/light", "parent_id", "variant", "sha256"),
-        "files": {path[len(root) :]: digest(fs.cat_file(path)) for path in files},
+        "files": {
+            path[len(root) :]: digest(_told_alike(path, fs.cat_file(path))) for path in files
+        },
         "index": sorted(n for n in workspace.head.artifacts if n.startswith("index")),
     }
+
+
+def _told_alike(path: str, data: bytes) -> bytes:
+    """The bytes of a file, but for revisions, by which a folder and a store tell versions apart."""
+    if not path.endswith("/provenance.jsonl"):
+        return data
+    lines = [json.loads(line) for line in data.splitlines()]
+    assert all(line.pop("revision") for line in lines)
+    return json.dumps(lines).encode()
 
 
 def _is_told(path: str) -> bool:
@@ -72,6 +84,5 @@ def test_every_job_on_a_bucket_is_every_job_on_a_folder(
     _chain(f"{bucket}/in", f"{bucket}/w", f"{bucket}/out")
     s3_server.faults.rates = {}
     assert sum(s3_server.faults.seen.values()) > 100
-    assert _state(f"{bucket}/w", f"{bucket}/out") == _state(
-        str(tmp_path / "w"), str(tmp_path / "out")
-    )
+    there = _state(f"{bucket}/w", f"{bucket}/out")
+    assert there == _state(str(tmp_path / "w"), str(tmp_path / "out"))
