@@ -111,6 +111,6 @@ def _counted(column: pa.ChunkedArray, null: str) -> dict[str, int]:
 
 
 def numbers(rows: pa.Table, name: str) -> np.ndarray:
-    """(n,) float64 of a numeric or boolean column, NaN where null."""
-    column = rows[name].cast(pa.float64(), safe=False)
-    return np.asarray(column.to_numpy(), np.float64)
+    """(n,) float64 of a numeric or boolean column, NaN where null or not finite."""
+    values = np.asarray(rows[name].cast(pa.float64(), safe=False).to_numpy(), np.float64)
+    return np.where(np.isfinite(values), values, np.nan)

@@ -201,8 +201,11 @@ def _by_measure(a: pa.Table, b: pa.Table, checks: list[Check], n: int) -> list[D
     z = np.zeros((len(b), len(names)))
     for j, name in enumerate(names):
         usual = numbers(a, name)
-        middle = np.nanmedian(usual)
-        spread = 1.4826 * np.nanmedian(np.abs(usual - middle))
+        usual = usual[~np.isnan(usual)]
+        if not len(usual):
+            continue  # it came with the current side: no image is far from what there was
+        middle = np.median(usual)
+        spread = 1.4826 * np.median(np.abs(usual - middle))
         z[:, j] = np.nan_to_num(np.abs(numbers(b, name) - middle) / max(spread, 1e-9))
     z = np.minimum(z, 1e6)
     best = z.argmax(axis=1)
