@@ -168,7 +168,13 @@ class CommitLog:
 
     def read(self, seq: int) -> Commit:
         """Commit number `seq`."""
-        return Commit.decode(self.encoded(seq))
+        return self._decoded(seq, self.encoded(seq))
+
+    def _decoded(self, seq: int, data: bytes) -> Commit:
+        try:
+            return Commit.decode(data)
+        except WorkspaceError as error:
+            raise WorkspaceError(f"{self.path(seq)}: {error}; run `cvdata verify`") from error
 
     def head(self) -> tuple[Commit, str]:
         """The live commit and the digest of its file; an empty commit 0 for a new workspace."""
@@ -176,7 +182,7 @@ class CommitLog:
         if not numbers:
             return Commit(), ""
         data = self.encoded(numbers[-1])
-        return Commit.decode(data), digest(data)
+        return self._decoded(numbers[-1], data), digest(data)
 
     def append(self, commit: Commit) -> bool:
         """Publish `commit`: True if it is live, False if another run took its number."""
@@ -190,8 +196,12 @@ def prepare(store: Store, *, is_dry: bool = False) -> None:
     if store.is_local and Path(store.root).exists() and not Path(store.root).is_dir():
         raise ConfigError(f"{store.url} is a file: --workspace names a folder")
     if store.exists(_FORMAT_FILE):
-        made = json.loads(store.get(_FORMAT_FILE))
-        if (found := made.get("format")) != FORMAT_VERSION:
+        try:
+            made = json.loads(store.get(_FORMAT_FILE))
+            found = made.get("format")
+        except (ValueError, AttributeError) as error:
+            raise WorkspaceError(f"{store.path(_FORMAT_FILE)} is damaged: {error}") from error
+        if found != FORMAT_VERSION:
             raise ConfigError(
                 f"{store.url} has workspace format {found}; this cvdata reads "
                 f"{FORMAT_VERSION}: use the version that wrote it, or another --workspace"

@@ -26,7 +26,7 @@ class Verify(OneWorkspace):
     def run(self) -> None:
         """Print what is wrong."""
         workspace = self.open()
-        if not workspace.head.seq:
+        if not workspace.log.numbers():
             raise ConfigError(f"{self.workspace}: nothing is committed here yet; check the path")
         damage = workspace.verify(deep=not self.fast)
         for item in damage:

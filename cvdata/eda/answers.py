@@ -124,6 +124,10 @@ def _entry(
 ) -> dict[str, Any]:
     key, text, ask = question
     answer = ask(view)
+    codes = view.counts("error")
+    if not codes.get("ok") and any(not need.startswith("records.") for need in answer.needs):
+        # no measure that is added would tell more
+        answer = Answer("No image could be read." if codes else "There are no images.", {})
     return {
         "number": position,
         "key": key,

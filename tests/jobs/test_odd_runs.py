@@ -1,5 +1,6 @@
 """Sets without images, runs after runs that stopped, plans that say what the run then does."""
 
+import json
 from pathlib import Path
 
 import pytest
@@ -114,3 +115,35 @@ def test_a_workspace_that_is_none(tmp_path: Path, capsys: pytest.CaptureFixture[
     assert "is a file" in capsys.readouterr().err
     assert main(["verify", "--workspace", str(tmp_path / "typo")]) == 2
     assert "check the path" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("n", "expected"), [(0, "There are no images."), (3, "No image could be")])
+def test_what_no_measure_can_tell_asks_for_none(n: int, expected: str, tmp_path: Path) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    photos.mkdir()
+    for i in range(n):
+        (photos / f"{i}.jpg").write_bytes(b"no image %d" % i)
+    cvdata("ingest", photos, "--workspace", where, "--format", "folder")
+    cvdata("scan", "--workspace", where)
+    assert cvdata("eda", "--workspace", where) == 0
+    summary = json.loads(Workspace(str(where)).artifact("summary.json"))
+    told = {one["key"]: one["answer"] for one in (*summary["questions"], *summary["also"])}
+    assert all(told[key].startswith(expected) for key in ("dimensions", "edges", "files"))
+    assert not any("add the measure" in answer for answer in told.values())
+
+
+def test_damage_is_named_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    make_photos(photos, range(2))
+    cvdata("ingest", photos, "--workspace", where)
+    (commit,) = (where / "_commits").iterdir()
+    whole = commit.read_bytes()
+    commit.write_bytes(whole[:50])
+    assert main(["verify", "--workspace", str(where)]) == 7
+    assert commit.name in capsys.readouterr().out
+    assert main(["status", "--workspace", str(where)]) == 4
+    assert commit.name in capsys.readouterr().err
+    commit.write_bytes(whole)
+    (where / "_format.json").write_text("{")
+    assert cvdata("scan", "--workspace", where) == 4
+    assert "_format.json is damaged" in capsys.readouterr().err
