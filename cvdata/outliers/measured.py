@@ -97,10 +97,11 @@ class RobustZ:
     def _told(self, rows: Rows, i: int, j: int, z: float) -> dict[str, Any]:
         name = self.names[j]
         usual = float(np.exp(self.medians[j])) if name in LOGARITHMIC else float(self.medians[j])
-        value = rows.table[name][i].as_py()
+        raw = rows.table[name][i].as_py()
+        value = np.nan if raw is None else float(raw)
         return {
             "name": name,
-            "value": None if value is None else _brief(float(value)),
+            "value": _brief(value) if np.isfinite(value) else None,
             "median": _brief(usual),
             "z": None if np.isnan(z) else _brief(z),
         }
@@ -128,7 +129,7 @@ class HistogramDistance:
         means = {}
         for name in HISTOGRAMS:
             if rows.has(name):
-                lists = rows.list_of(name).astype(np.float64)
+                lists = _histograms(rows, name)
                 lists = lists[np.isfinite(lists).all(axis=1)]
                 if len(lists):
                     means[name] = lists.mean(axis=0)
@@ -138,7 +139,7 @@ class HistogramDistance:
         """(N, histograms), NaN where null."""
         out = np.full((len(rows), len(self.means)), np.nan)
         for j, (name, mean) in enumerate(self.means.items()):
-            out[:, j] = chi_square(rows.list_of(name), mean)
+            out[:, j] = chi_square(_histograms(rows, name), mean)
         return out
 
     def score(self, rows: Rows) -> F64:
@@ -152,7 +153,7 @@ class HistogramDistance:
         """Each histogram's distance and the bin that differs most."""
         told: list[dict[str, Any]] = [{"histograms": []} for _ in range(len(rows))]
         for name, mean in self.means.items():
-            lists = rows.list_of(name).astype(np.float64)
+            lists = _histograms(rows, name)
             for i, distance in enumerate(chi_square(lists, mean)):
                 if np.isfinite(distance):
                     at = int(np.argmax(np.abs(lists[i] - mean)))
@@ -166,6 +167,13 @@ class HistogramDistance:
                         }
                     )
         return told
+
+
+def _histograms(rows: Rows, name: str) -> F64:
+    """(N, bins), NaN in rows that are null or not finite."""
+    lists = rows.list_of(name).astype(np.float64)
+    lists[~np.isfinite(lists).all(axis=1)] = np.nan
+    return lists
 
 
 def chi_square(lists: F32 | F64, mean: F64) -> F64:

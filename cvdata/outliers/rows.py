@@ -63,9 +63,10 @@ class Rows:
         return np.ascontiguousarray(self.list_of(VECTOR)[self.has_vector], np.float32)
 
     def number(self, name: str) -> F64:
-        """A numeric column, NaN where null; (N,) float64."""
+        """A numeric column, NaN where null or not finite; (N,) float64."""
         column = self.table[name].cast(pa.float64(), safe=False)
-        return np.asarray(column.to_numpy(), np.float64)
+        values = np.asarray(column.to_numpy(), np.float64)
+        return np.where(np.isfinite(values), values, np.nan)
 
     def list_of(self, name: str) -> F32:
         """A fixed-size list column as (N, width) float32, NaN where null."""

@@ -106,3 +106,19 @@ def _halve(where: Path, rows: np.ndarray) -> None:
     table = old.set_column(old.schema.get_field_index("embedding"), "embedding", halved)
     with workspace.change("made", {}) as change:
         change.replace("embeddings/made", [table], table.schema, meta={"dimension": D})
+
+
+def test_infinite_measures_say_nothing(tmp_path: Path) -> None:
+    """Of a measure from outside: they were a traceback, and drowned what else was odd."""
+    rng = np.random.default_rng(0)
+    red, histogram = rng.normal(100, 9, 60), rng.random((60, 16))
+    green = red.copy()
+    green[:3], green[30] = (np.inf, -np.inf, np.nan), 1000
+    histogram[7, 2], histogram[8, 2] = np.inf, np.nan
+    workspace_of(tmp_path / "w", None, None, {"mean_r": red, "mean_g": green, "hist_r": histogram})
+    assert cvdata("outliers", "--workspace", tmp_path / "w") == 0
+    rows = Workspace(str(tmp_path / "w")).read("outliers").to_pylist()
+    ids = ids_of(60)
+    best = {r["method"]: r["image_id"] for r in rows if r["rank"] == 1}
+    assert best["robust_z"] == ids[30]
+    assert methods_of(tmp_path / "w", "outliers")["histogram"] == {*ids[:7], *ids[9:]}
