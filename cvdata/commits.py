@@ -191,6 +191,14 @@ class CommitLog:
         return self.read(commit.seq).run_id == commit.run_id
 
 
+def open_store(url: str, single_writer: bool) -> Store:
+    """The store at `url`; `ConfigError` where there is no such kind of storage, or no driver."""
+    try:
+        return Store(url, single_writer=single_writer)
+    except (ValueError, ImportError) as error:
+        raise ConfigError(f"{url} is no workspace that can be opened: {error}") from error
+
+
 def prepare(store: Store, *, is_dry: bool = False) -> None:
     """Make a workspace of a new folder, unless `is_dry`; `ConfigError` for one of no use."""
     if store.is_local and Path(store.root).exists() and not Path(store.root).is_dir():

@@ -69,7 +69,7 @@ class Prices:
 class JobConfig(Frozen):
     """What every job is told."""
 
-    workspace: str
+    workspace: str = Field(min_length=1)
     """Folder of the results: a path, s3://, gs:// or abfs:// URL; made if it is new."""
     config: str | None = None
     """YAML file with any of these options; flags win over it."""
@@ -194,7 +194,8 @@ def _takes_mapping(model: Any, flag: str) -> bool:
     first, _, rest = flag.replace("-", "_").partition(".")
     field = model.model_fields.get(first)
     if field is None or not rest:
-        return field is not None and "dict[" in str(field.annotation)
+        kind = field and field.annotation
+        return "dict[" in str(kind) or hasattr(kind, "model_fields")
     return hasattr(field.annotation, "model_fields") and _takes_mapping(field.annotation, rest)
 
 

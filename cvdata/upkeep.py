@@ -31,7 +31,7 @@ DAY = 24 * 3600.0
 class OneWorkspace(Frozen):
     """What every tool is told."""
 
-    workspace: str
+    workspace: str = Field(min_length=1)
     """Folder of the results: a path, s3://, gs:// or abfs:// URL."""
 
     def open(self) -> Workspace:

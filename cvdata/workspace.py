@@ -16,6 +16,7 @@ from cvdata.commits import (
     CommitLog,
     TableState,
     now,
+    open_store,
     prepare,
     refuse_conflicts,
 )
@@ -40,7 +41,7 @@ class Workspace:
     def __init__(
         self, url: str, *, single_writer: bool = False, store: Store | None = None
     ) -> None:
-        self.store = store or Store(url, single_writer=single_writer)
+        self.store = store or open_store(url, single_writer)
         self.log = CommitLog(self.store)
         self._head: tuple[Commit, str] | None = None
 

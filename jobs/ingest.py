@@ -20,7 +20,7 @@ from cvdata.workspace import Workspace
 class Config(JobConfig):
     """List the images of SOURCE into the workspace's `records`; nothing is decoded."""
 
-    source: CliPositionalArg[str]
+    source: CliPositionalArg[str] = Field(min_length=1)
     """Folder, file or URL: images, Parquet, tar shards, CSV, JSONL, COCO, VOC or YOLO."""
     format: str | None = None
     """folder, parquet, webdataset, csv, jsonl, coco, voc or yolo; guessed where it is not given."""

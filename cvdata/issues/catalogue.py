@@ -36,6 +36,7 @@ from cvdata.issues.picture import (
 )
 
 Change = bool | dict[str, float]
+_WORDS = {"on": True, "true": True, "off": False, "false": False}
 
 
 def _nearest(name: str, known: list[str], what: str) -> ConfigError:
@@ -109,6 +110,8 @@ class IssueSettings(BaseModel):
             raise ConfigError(f"issues: expected names and settings, got {data!r}")
         changes = dict(data.get("changes") or {})
         changes.update({k: v for k, v in data.items() if k not in cls.model_fields})
+        # YAML knows on and off; flags and JSON bring them as text
+        changes = {k: _WORDS.get(v, v) if isinstance(v, str) else v for k, v in changes.items()}
         apply_changes(changes)
         return {**{k: v for k, v in data.items() if k == "keep"}, "changes": changes}
 

@@ -9,7 +9,7 @@ import pytest
 
 from cvdata.cli import JOBS, main
 from cvdata.config import parse
-from jobs import curate, ingest
+from jobs import curate, eda, ingest
 from tests.conftest import ROOT
 
 EXAMPLES = sorted((ROOT / "jobs" / "configs").glob("*.yaml"))
@@ -123,3 +123,22 @@ def test_mappings_as_the_help_writes_them() -> None:
 def test_what_is_no_mapping_says_so(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["curate", "s", "--workspace", "w", *words]) == 2
     assert "mapping" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize("flag", ["--issues", "--issues.changes"])
+def test_issues_by_flag(flag: str) -> None:
+    words = ["--workspace", "w", flag, "{dark: {threshold: 0.2}, blurry: off}"]
+    issues = {issue.name: issue for issue in parse(eda.Config, words, "eda").issues.issues()}
+    assert issues["dark"].threshold == 0.2
+    assert "blurry" not in issues
+    off = parse(eda.Config, ["--workspace", "w", "--issues.changes", "dark=off"], "eda")
+    assert "dark" not in {issue.name for issue in off.issues.issues()}
+
+
+def test_names_that_a_shell_left_empty(capsys: pytest.CaptureFixture[str]) -> None:
+    for words in (["ingest", "", "--workspace", "w"], ["ingest", "s", "--workspace", ""],
+                  ["status", "--workspace", ""]):  # fmt: skip
+        assert main(words) == 2
+        assert "at least 1 character" in capsys.readouterr().err
+    assert main(["status", "--workspace", "foo://x"]) == 2
+    assert "no workspace that can be opened" in capsys.readouterr().err
