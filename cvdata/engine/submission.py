@@ -148,7 +148,17 @@ class JobsClient:
                 time.sleep(_POLL_SECONDS)
 
     def follow(self, submission_id: str) -> Iterator[str]:
-        """Pieces of the job's log as they come, until it ends."""
+        """Pieces of the job's log as they come, until it ends; its last words too."""
+        n_told = 0
+        for piece in self._tail(submission_id):
+            n_told += len(piece)
+            yield piece
+        self.wait(submission_id)
+        # Ray's tail ends as soon as the job has, whether or not it has read all that it said.
+        if rest := self._client.get_job_logs(submission_id)[n_told:]:
+            yield rest
+
+    def _tail(self, submission_id: str) -> Iterator[str]:
         loop = asyncio.new_event_loop()
         try:
             lines = self._client.tail_job_logs(submission_id).__aiter__()
