@@ -125,6 +125,20 @@ def test_a_candidate_threshold_is_the_highest_that_finds_as_much() -> None:
     assert measure.candidate([row(0.9, looked=0.5, looks=9)], 4) == 0.9
 
 
+def test_few_images_do_not_make_a_copy_of_what_is_not_worth_a_look(
+    planted: measure.Planted,
+) -> None:
+    """Two images and an equal copy of each: nothing is mistaken at any cosine."""
+    vectors = np.repeat(np.eye(2, 16, dtype=np.float32)[:, None], 2, axis=1)
+    few = measure.Planted(planted.hashes[:2, :2], vectors, np.ones((2, 1), bool))
+    others = measure.unrelated(few)
+    looks = [0.0] * len(measure.GRID)
+    table = measure.cosine_table(few, others, np.zeros(len(others), bool), 1.0, looks)
+    assert measure.alone(table, 1.0) == measure.GRID[0]
+    assert measure.chosen(table, 1.0, 4.0) == (measure.GRID[-1], measure.GRID[-1])
+    assert measure.chosen([row(0.6, 5), row(0.9, 5), row(0.99, 0)], 1.0, 4.0)[0] == 0.99
+
+
 def test_looks_are_counted_as_pairs_and_scaled_to_the_whole() -> None:
     vectors = unit_rows(np.random.default_rng(1).normal(size=(60, 3)))
     looks = measure.looks_per_image(vectors, 6000)

@@ -158,6 +158,17 @@ def candidate(rows: Sequence[Mapping[str, float]], max_looks: float) -> float:
     return float(max(r["threshold"] for r in within if r["recall_looked"] >= best - ENOUGH))
 
 
+def chosen(
+    rows: Sequence[Mapping[str, float]], max_false: float, max_looks: float
+) -> tuple[float, float]:
+    """(`alone`, `candidate`); alone is no lower, however few images were there to be mistaken.
+
+    A cosine that is not worth a second look makes no copy by itself.
+    """
+    least = candidate(rows, max_looks)
+    return max(alone(rows, max_false), least), least
+
+
 def looks_per_image(vectors: F32, n_images: int) -> list[float]:
     """By cosine of `GRID`: pairs an image in a set of `n_images`, from a sample of its vectors."""
     n = len(vectors)

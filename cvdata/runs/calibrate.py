@@ -90,12 +90,13 @@ def calibrate(
         _stored_vectors(workspace, inference, planted), change.base.tables["deduplicated"].rows
     )
     table = measure.cosine_table(planted, others, false, weight, looks)
+    alone, candidate = measure.chosen(table, options.max_false, options.max_looks)
     entry = {
         "model": inference.model.name,
         "weights": inference.model.weights_digest,
         "table": inference.table,
-        "alone": measure.alone(table, options.max_false),
-        "candidate": measure.candidate(table, options.max_looks),
+        "alone": alone,
+        "candidate": candidate,
         "n_images": len(rows),
         "n_planted": int(planted.is_copy.size),
         "seed": options.seed,
