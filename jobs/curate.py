@@ -74,7 +74,8 @@ def run(config: Config) -> Summary:
                 done += Summary((f"labels: left out: {error}",))
             else:
                 raise
-        if config.dry_run and not Workspace(config.workspace).head.seq:
+        is_moved = done.numbers.get("n_changed") or not Workspace(config.workspace).head.seq
+        if config.dry_run and is_moved:  # what they would say is of the records as they were
             return done + Summary(("plan: the other jobs follow once the source is ingested",))
     return done
 

@@ -55,9 +55,11 @@ def run(config: Config) -> Summary:
     if config.dry_run:
         with Session(engine_config(config)) as session:
             found = listed(workspace, source.records())
+            n_before = n_held(workspace.head, name)
             if not config.allow_shrink:
-                refuse_shrink(n_held(workspace.head, name), found.n_images, name)
-            return Summary(*scan_plan(workspace, session, found, config.prices))
+                refuse_shrink(n_before, found.n_images, name)
+            plan, numbers = scan_plan(workspace, session, found, config.prices)
+            return Summary(plan, {**numbers, "n_changed": found.n_changed(n_before)})
     with workspace.change("ingest", config.model_dump(mode="json")) as change:
         n_before = n_held(change.base, name)
         with ProgressBar("ingest", 0) as bar:

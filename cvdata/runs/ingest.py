@@ -65,6 +65,10 @@ class Listed:
     n_new: int
     new_bytes: int
 
+    def n_changed(self, n_before: int) -> int:
+        """Images that came, changed or went, of a source that had `n_before`."""
+        return max(self.n_new, n_before - (self.n_images - self.n_new))
+
 
 def listed(workspace: Workspace, tables: Iterable[pa.Table]) -> Listed:
     """Count a source's records; nothing is written."""

@@ -147,3 +147,24 @@ def test_damage_is_named_by_its_file(tmp_path: Path, capsys: pytest.CaptureFixtu
     (where / "_format.json").write_text("{")
     assert cvdata("scan", "--workspace", where) == 4
     assert "_format.json is damaged" in capsys.readouterr().err
+
+
+def test_a_plan_of_a_source_that_changed_speaks_of_no_old_records(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    make_photos(photos, range(10))
+    words = ("curate", photos, "--workspace", where, "--skip", "[dedup,outliers,decide]")
+    assert cvdata(*words) == 0
+    capsys.readouterr()
+    assert cvdata(*words, "--dry-run") == 0
+    assert "0 of 10 images pending" in capsys.readouterr().out
+    for change in (lambda: make_photos(photos, range(10, 11)), (photos / "00003.jpg").unlink):
+        change()
+        assert cvdata(*words, "--dry-run") == 0
+        told = capsys.readouterr().out
+        assert "the other jobs follow" in told
+        assert "pending" not in told, "it was said of the records before the change"
+        assert "as it was" not in told
+        assert cvdata(*words) == 0
+        capsys.readouterr()
