@@ -172,3 +172,5 @@ class ReportInput:
     selection: SelectionFacts | None = None
     thumbs: Mapping[bytes, bytes] = field(default_factory=dict)
     statistics: Mapping[str, str | float] = field(default_factory=dict)
+    is_eda_current: bool = True
+    """False where images or labels were ingested, or images scanned, after the issues."""

@@ -7,6 +7,11 @@ from cvdata.report.inputs import ReportInput
 from cvdata.report.section import Section, fill
 from cvdata.report.thumbnail import Album
 
+OUTDATED = (
+    "Issues and answers are of an earlier state: something was ingested or scanned since; "
+    "run cvdata eda."
+)
+
 NAMED = 6
 """Splits named one by one; with more of them only their number is told."""
 
@@ -56,7 +61,7 @@ def _lede(data: ReportInput) -> str:
         read = f"{images}, every one of them read."
     if not data.issue_notes:
         return f"{read} Issues have not been looked for yet."
-    return f"{read} {_flagged(data)}"
+    return " ".join([read, _flagged(data), *([] if data.is_eda_current else [OUTDATED])])
 
 
 def _flagged(data: ReportInput) -> str:

@@ -20,6 +20,7 @@ from cvdata.report.model_facts import ModelFacts
 from cvdata.report.outlier_facts import OutlierFacts
 from cvdata.report.pictured import shown_images
 from cvdata.report.thumbnail import encode_thumb
+from cvdata.runs.eda import origin
 from cvdata.runs.report_duplicates import gather_duplicates
 from cvdata.runs.report_labels import gather_labels, gather_maps
 from cvdata.runs.report_models import gather_models
@@ -91,10 +92,16 @@ def gather(workspace: Workspace, title: str, per_issue: int, per_error: int) -> 
         labels=labels,
         maps=gather_maps(workspace),
         statistics=_statistics(workspace),
+        is_eda_current=_is_eda_current(head),
     )
     shown = pa.array(shown_images(data), RECORDS.field("image_id").type)
     pictures = data.records.filter(pc.is_in(data.records["image_id"], shown))
     return replace(data, thumbs=dict(thumbnails(pictures)))
+
+
+def _is_eda_current(head: Commit) -> bool:
+    issues = head.tables.get("issues")
+    return issues is None or issues.meta.get("inputs") == origin(head)["inputs"]
 
 
 def source_names(workspace: Workspace) -> str:

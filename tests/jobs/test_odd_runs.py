@@ -168,3 +168,24 @@ def test_a_plan_of_a_source_that_changed_speaks_of_no_old_records(
         assert "as it was" not in told
         assert cvdata(*words) == 0
         capsys.readouterr()
+
+
+def test_a_report_says_that_its_issues_are_of_an_earlier_state(tmp_path: Path) -> None:
+    photos, where = tmp_path / "photos", tmp_path / "w"
+    make_photos(photos, range(3))
+    for words in (["ingest", photos], ["scan", *FEW], ["eda"], ["report"]):
+        assert cvdata(*words, "--workspace", where) == 0
+    assert not _tells_of_an_earlier_state(where)
+    cvdata("ingest", photos, "--workspace", where, "--label-from-folder")
+    make_photos(photos, range(3, 4))
+    cvdata("ingest", photos, "--workspace", where)
+    cvdata("report", "--workspace", where)
+    assert _tells_of_an_earlier_state(where)
+    for words in (["scan", *FEW], ["eda"], ["report"]):
+        assert cvdata(*words, "--workspace", where) == 0
+    assert not _tells_of_an_earlier_state(where)
+
+
+def _tells_of_an_earlier_state(where: Path) -> bool:
+    page = where / "report" / str(Workspace(str(where)).head.seq) / "report.html"
+    return "are of an earlier state" in page.read_text()
