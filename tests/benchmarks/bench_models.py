@@ -1,6 +1,6 @@
 """`infer` and `scan --model` against bare loops over the same files, side by side in one run.
 
-    python -m tests.benchmarks.bench_models [--images 2500] [--few 500] [--rounds 3] [--only PART …]
+    python -m tests.benchmarks.bench_models [--images 5000] [--few 1000] [--rounds 3] [--only PART …]
 
 The commands are timed from start to end on few and on many images; the difference is what the
 images cost after start-up. The bare loop is a DataLoader whose workers decode (simplejpeg), resize
@@ -144,8 +144,8 @@ def _graph() -> Path:
 def main() -> None:
     """Measure everything once a round, print the medians and what was promised."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--images", type=int, default=2500)
-    parser.add_argument("--few", type=int, default=500)
+    parser.add_argument("--images", type=int, default=5000)
+    parser.add_argument("--few", type=int, default=1000)
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--only", nargs="*", help="parts to measure; all where not given")
     options = parser.parse_args()
