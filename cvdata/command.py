@@ -55,6 +55,7 @@ def engine_config(config: JobConfig) -> EngineConfig:
         config.workers,
         config.object_store_bytes,
         config.workspace if is_private else "",
+        config.shared_workspace,
     )
 
 

@@ -85,7 +85,7 @@ class JobConfig(Frozen):
     dry_run: bool = False
     """Print the resolved config and the plan, change nothing."""
     shared_workspace: bool = False
-    """The workspace's path is a folder that every node of the cluster mounts."""
+    """Every node of the cluster mounts the folders that are paths: of the workspace, of images."""
     single_writer: bool = False
     """Allow a store without create-if-absent; only one run may write then."""
     price_per_cpu_hour: float = Field(0.0, ge=0)

@@ -4,7 +4,7 @@ import logging
 import os
 import signal
 import threading
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from types import TracebackType
@@ -15,6 +15,7 @@ import pyarrow as pa
 
 from cvdata.engine.allocator import keep_freed_memory
 from cvdata.engine.auth import ensure_token, protect_token
+from cvdata.engine.machines import refuse_private, refuse_unreachable
 from cvdata.errors import ConfigError, CvdataError, RunInterrupted
 from cvdata.stages.base import Resources
 
@@ -39,6 +40,8 @@ class EngineConfig:
     object_store_bytes: int = 0
     private_folder: str = ""
     """A path that only this machine has, where work is written: refused on several machines."""
+    has_shared_paths: bool = False
+    """Whether all machines mount what this one sees."""
 
 
 class Session:
@@ -141,6 +144,15 @@ class Session:
             raise _as_ours(error) from error
         except ray.exceptions.RayError as error:
             raise RunInterrupted(f"Ray stopped the run: {error}") from error
+
+    def refuse_source(self, uri: str) -> None:
+        """`ConfigError` where several machines are to read a file at a path of this one."""
+        if self.is_serial or self.config.has_shared_paths:
+            return
+        import ray
+
+        self.start()
+        refuse_unreachable(uri, ray.nodes())
 
     def start(self) -> None:
         """Join the Ray that is up in this process, or the named cluster, or start one here."""
@@ -245,17 +257,6 @@ def object_store_size(asked: int) -> int:
     """Bytes of the embedded Ray's object store."""
     memory = psutil.virtual_memory().total
     return asked or int(min(memory * OBJECT_STORE_SHARE, OBJECT_STORE_CAP))
-
-
-def refuse_private(folder: str, nodes: Sequence[Mapping[str, Any]]) -> None:
-    """`ConfigError` where work would be written to a folder that other machines do not have."""
-    machines = {node["NodeManagerAddress"] for node in nodes if node["Alive"]}
-    if folder and len(machines) > 1:
-        raise ConfigError(
-            f"the workspace {folder} is a path of one machine, and the cluster has "
-            f"{len(machines)}: what the others write would be lost. Use a URL that all reach "
-            "(s3://, gs://, abfs://), or --shared-workspace for a folder that all of them mount"
-        )
 
 
 def refuse_impossible(resources: Resources, cluster: dict[str, float]) -> None:

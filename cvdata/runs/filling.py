@@ -24,7 +24,8 @@ from cvdata.runs.estimate import (
 from cvdata.schema import RECORDS
 from cvdata.stages.base import Stage
 from cvdata.stages.isolation_process import Confinement
-from cvdata.tables import KEY_COLUMNS, KeyedTable, Plan, check_complete, plan
+from cvdata.storage import Store
+from cvdata.tables import KEY_COLUMNS, Chunk, KeyedTable, Plan, check_complete, plan
 from cvdata.workspace import Change, Workspace
 
 SMALL_RUN_ROWS = 100
@@ -106,6 +107,8 @@ def fill_tables(change: Change, session: Session, filling: Filling, options: Fil
         refuse_unable(change.store, expected, filling.needs)
     if options.is_dry_run:
         return Work(work, filling.cost, expected, options.prices)
+    if work.n_rows:
+        session.refuse_source(_uri(change.store, work.chunks[0]))
     rate = 0.0
     for names, chunks in work.groups().items():
         rate = map_chunks(session, filling.stage(names), chunks, tables).rate
@@ -135,6 +138,12 @@ def _failed(change: Change, table: KeyedTable, work: Plan) -> tuple[int, int]:
         n_rows += int(is_live.sum())
         n_errors += len(rows.filter(pa.array(is_live))["error"].drop_null())
     return n_errors, n_rows
+
+
+def _uri(store: Store, chunk: Chunk) -> str:
+    """Where an image of the chunk lies; those of a source lie in one place."""
+    uris = read_columns(store, [chunk.part], RECORDS, ["uri"])["uri"]
+    return str(uris[int(chunk.rows[0])])
 
 
 def _expected(change: Change, session: Session, filling: Filling, work: Plan) -> Estimate:

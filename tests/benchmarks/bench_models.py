@@ -1,6 +1,7 @@
 """`infer` and `scan --model` against bare loops over the same files, side by side in one run.
 
-    python -m tests.benchmarks.bench_models [--images 5000] [--few 1000] [--rounds 3] [--only PART …]
+    python -m tests.benchmarks.bench_models [--images 5000] [--few 1000] [--rounds 3]
+        [--only PART …]
 
 The commands are timed from start to end on few and on many images; the difference is what the
 images cost after start-up. The bare loop is a DataLoader whose workers decode (simplejpeg), resize
