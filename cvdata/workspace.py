@@ -255,8 +255,9 @@ class Change:
         """Publish: rebase over commits of other tables, give way to one of the same table."""
         if self._cancelled:
             return self.base
-        for table in self._keyed.values():
-            table.leave_columns()
+        for name, table in self._keyed.items():
+            if name not in self._states:
+                table.leave_columns()
         states = {n: t.state() for n, t in self._keyed.items()} | self._states
         changed = {n: s for n, s in states.items() if not _is_same(self.base.tables.get(n), s)}
         files = {n: a for n, a in self._artifacts.items() if self.base.artifacts.get(n) != a}
