@@ -1,6 +1,7 @@
 """Plans: what they are made of, and what they refuse."""
 
 from collections import namedtuple
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -12,9 +13,18 @@ from cvdata.commits import Commit
 from cvdata.config import Prices
 from cvdata.engine.capacity import Capacity, Needs, refuse_too_few
 from cvdata.errors import ConfigError
-from cvdata.runs.estimate import SHIPPED, Cost, Pending, Rate, estimate, measured_rate
+from cvdata.runs.estimate import (
+    SHIPPED,
+    Cost,
+    Pending,
+    Rate,
+    estimate,
+    measured_rate,
+    refuse_unable,
+)
 from cvdata.runs.scan import scan_cost
 from cvdata.stages.base import Resources
+from cvdata.storage import Store
 from cvdata.workspace import Workspace
 from tests.conftest import ROOT
 from tests.jobs.flows import make_photos
@@ -190,29 +200,25 @@ def test_a_gpu_that_is_not_there_is_refused_in_the_plan(
 
 
 def test_a_disk_too_full_to_spill_to_is_refused(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Pixels that travel pass through Ray's store, which leaves a disk alone that is 95 % full."""
-    make_photos(tmp_path / "photos", range(3))
-    where = str(tmp_path / "w")
-    main(["ingest", str(tmp_path / "photos"), "--workspace", where, "--engine", "serial"])
     usage = namedtuple("usage", "total used free")
     spill = str(tmp_path / "spill")
-    (tmp_path / "spill").mkdir()
     monkeypatch.setenv("RAY_TMPDIR", spill)
-    asked: list[str] = []
 
     def full(folder: object) -> object:
-        asked.append(str(folder))
         used = 96 if str(folder) == spill else 10
         return usage(10**12, used * 10**10, (100 - used) * 10**10)
 
     monkeypatch.setattr("shutil.disk_usage", full)
-    plan = ["infer", "--workspace", where, "--engine", "ray", "--dry-run"]
-    plan += ["--model", "tests.jobs.odd_models:Tiles"]
-    assert main([*plan, "--pipeline", "actors"]) == 2
-    assert f"the disk of {spill}" in (said := capsys.readouterr().err)
-    assert "96% full" in said
-    assert main([*plan, "--pipeline", "actors", "--ignore-capacity"]) == 0
-    assert main([*plan, "--pipeline", "tasks"]) == 0, "nothing travels"
-    assert spill in asked
+    store, pending = Store(str(tmp_path)), Pending(3, 3000, 300)
+    with_store = replace(HAS, object_store_bytes=1 << 30)
+
+    def planned(needs: Needs, has: Capacity) -> None:
+        refuse_unable(store, estimate(pending, COST, Rate(), needs, has), needs)
+
+    with pytest.raises(ConfigError, match=r"the disk of \S+spill, .* is 96% full, and Ray stops"):
+        planned(APART, with_store)
+    planned(Needs(), with_store)  # nothing travels
+    planned(APART, HAS)  # a Ray that is up spills where it was told to
