@@ -78,6 +78,7 @@ def tables_of(
             "methods": figures,
             "n_images": int(images.weight.sum()),
             "n_set_aside": 0,
+            "n_crowds": 0,
             "n_verified": len(cover.verdicts),
             "n_turned_down": int((~cover.verdicts.is_copy).sum()),
             "n_unread": cover.n_unread,
@@ -212,8 +213,9 @@ def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
         f"leaks {n_leaks:,}, label conflicts in {_n_conflicts(workspace):,} groups"
     )
     if figures.get("n_set_aside"):
+        n_crowds = figures["n_crowds"]
         text.append(
-            f"  {figures['n_set_aside']:,} files of {figures['n_crowds']:,} crowds of equal files "
+            f"  {figures['n_set_aside']:,} files of {n_crowds:,} crowd{'s' * (n_crowds != 1)} of equal files "
             "stand aside behind their first ones: grouped with them, their pairs not all listed"
         )
     if figures.get("n_keepers_gone"):

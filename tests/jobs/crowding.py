@@ -67,7 +67,7 @@ def _vectors(content: np.ndarray) -> np.ndarray:
 
 def put(where: Path, made: Made, rows: np.ndarray) -> Workspace:
     """Records, measures and embeddings of these rows take the place of what was there."""
-    keys = [ids_of(len(made.content))[i] for i in rows.tolist()]
+    keys = made.some(rows, ids_of(len(made.content)))
     content, n = made.content[rows], len(rows)
     facts = {
         "image_id": keys,

@@ -168,7 +168,7 @@ def test_thirty_thousand_equal_files(tmp_path: Path, capsys: pytest.CaptureFixtu
     more = ("--threshold", "0.8", "--keep", "size_bytes")
     assert cvdata("dedup", "--workspace", tmp_path / "w", *words, *more) == 0
     assert time.process_time() - started < 60, "linear: this takes seconds"
-    assert "29,990 files of 1 crowds of equal files stand aside" in capsys.readouterr().out
+    assert "29,960 files of 1 crowd of equal files stand aside" in capsys.readouterr().out
     workspace = Workspace(str(tmp_path / "w"))
     rows = workspace.read("duplicates").to_pylist()
     assert sum(r["method"] == "exact_sha256" and not r["is_keeper"] for r in rows) >= n - 40
