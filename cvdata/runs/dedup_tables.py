@@ -212,12 +212,7 @@ def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
         f"  verified {figures['n_verified']:,} pairs, turned down {figures['n_turned_down']:,}; "
         f"leaks {n_leaks:,}, label conflicts in {_n_conflicts(workspace):,} groups"
     )
-    if figures.get("n_set_aside"):
-        n_crowds = figures["n_crowds"]
-        text.append(
-            f"  {figures['n_set_aside']:,} files of {n_crowds:,} crowd{'s' * (n_crowds != 1)} of equal files "
-            "stand aside behind their first ones: grouped with them, their pairs not all listed"
-        )
+    text += _set_aside(figures)
     if figures.get("n_keepers_gone"):
         text.append(
             f"  {figures['n_keepers_gone']:,} keepers are gone or changed: the next in order took "
@@ -234,6 +229,17 @@ def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
         for name in figures.get("no_longer_against", ())
     ]
     return text
+
+
+def _set_aside(figures: Mapping[str, Any]) -> list[str]:
+    """What is told of crowds (duplicates/crowds.py): nothing where nobody stood aside."""
+    n, n_crowds = figures.get("n_set_aside", 0), figures.get("n_crowds", 0)
+    crowds = f"{n_crowds:,} crowd{'s' * (n_crowds != 1)} of equal files"
+    told = (
+        f"  {n:,} files of {crowds} stand aside behind their first ones: grouped with them, their "
+        "pairs not all listed"
+    )
+    return [told] if n else []
 
 
 def _n_conflicts(workspace: Workspace) -> int:
