@@ -105,6 +105,22 @@ def test_keepers_of_a_full_run_stay_in_a_reduced_one(tmp_path: Path) -> None:
     _assert_same(run(tmp_path / str(FEW) / "w", FEW), run(tmp_path / str(ALL) / "w", ALL))
 
 
+def test_new_ones_of_a_crowd_may_go_elsewhere_than_the_old(tmp_path: Path) -> None:
+    """The old ones stay with 9; 11 came later, is better, and takes those that come after it."""
+    content = np.array([9] + [1] * 12 + [11] + [1] * 12)
+    n = len(content)
+    size = np.where(content == 9, 1, np.where(content == 11, 0, 5))
+    made = Made(content, [None] * n, [None] * n, size, ["1"] * n)
+    for end in (13, 14, n):
+        found = []
+        for crowd in (FEW, ALL):
+            put(tmp_path / str(crowd) / "w", made, np.arange(end))
+            found.append(run(tmp_path / str(crowd) / "w", crowd, methods=["semantic"]))
+        _assert_same(*found)
+    groups = [r["group_id"] for r in found[0][0].read("duplicates").to_pylist()]
+    assert [groups.count(g) for g in set(groups)] == [26, 26], "two of 13, by semantic and any"
+
+
 def test_by_shuffle_the_same(tmp_path: Path) -> None:
     """Its tasks read the hashes of all images: those of the followers are their models'."""
     for crowd in (FEW, ALL):
