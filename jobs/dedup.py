@@ -11,11 +11,12 @@ from cvdata.command import Summary, engine_config, main
 from cvdata.config import JobConfig
 from cvdata.duplicates.keep import DEFAULT_KEEP, KeepPolicy
 from cvdata.engine.session import Session
-from cvdata.runs.against import external_leaks, open_others, with_external
-from cvdata.runs.dedup import checked, find_candidates, group, load_images
+from cvdata.runs.against import open_others
+from cvdata.runs.dedup import checked
+from cvdata.runs.dedup_crowds import compared
 from cvdata.runs.dedup_options import DedupRequest, settings_of
 from cvdata.runs.dedup_plan import plan
-from cvdata.runs.dedup_tables import is_current, is_fresh, lines, publish, tables_of
+from cvdata.runs.dedup_tables import is_current, is_fresh, lines, publish
 from cvdata.workspace import Workspace
 
 
@@ -42,6 +43,8 @@ class Config(JobConfig):
     """Compare hashes in this process or in tasks by partition of a band; auto: by their number."""
     against: list[str] = Field([])
     """Evaluation sets, workspaces or folders: copies of their images are leaks, never grouped."""
+    crowd: int = Field(1_000, ge=3)
+    """Of so many files of equal bytes most stand aside and follow the first ones."""
     fresh: bool = False
     """Forget earlier keepers and decide anew."""
 
@@ -58,6 +61,7 @@ class Config(JobConfig):
             self.features,
             self.fresh,
             self.search,
+            self.crowd,
         )
 
 
@@ -76,11 +80,7 @@ def run(config: Config) -> Summary:
         settings = settings_of(change.base, options, {o.name: o.inputs for o in others})
         if config.fresh or not is_current(change.base, settings):
             options = replace(options, is_fresh=is_fresh(change.base, settings, options))
-            images = load_images(workspace, options)
-            options, found = find_candidates(session, workspace, images, options)
-            cover = group(session, workspace, images, found, options)
-            leaks = [external_leaks(session, workspace, images, o, options) for o in others]
-            outcome = with_external(tables_of(workspace, images, found, cover), leaks)
+            options, images, outcome = compared(session, workspace, others, options)
             publish(change, images, outcome, settings)
     figures = json.loads(workspace.artifact("dedup.json"))
     return Summary((*lines(figures, workspace), *options.notes), {"dedup": figures})

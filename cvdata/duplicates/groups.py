@@ -83,8 +83,13 @@ class Components:
     @property
     def sizes(self) -> I64:
         """Sizes of the components with at least two rows, largest first."""
+        return self.weighed(np.ones(len(self.component), np.int64))
+
+    def weighed(self, weight: I64) -> I64:
+        """The same where each row (N,) speaks for so many."""
         counts = np.bincount(self.component)
-        return np.sort(counts[counts > 1])[::-1].astype(np.int64)
+        total = np.bincount(self.component, weight)
+        return np.sort(total[counts > 1])[::-1].astype(np.int64)
 
 
 def connected(neighbors: Neighbors, found: Stars) -> Components:

@@ -91,10 +91,13 @@ def continued(neighbors: Neighbors, order: I64, history: History) -> Stars:
     return Stars(keeper, distance)
 
 
-def successions(images: pa.Table, history: History, stars: Stars) -> pa.Table:
+def successions(
+    images: pa.Table, history: History, stars: Stars, weight: I64 | None = None
+) -> pa.Table:
     """Who took over from each keeper that is gone: removed, successor, n_images; sorted.
 
-    A keeper that was changed and took its images back is not among them.
+    `weight` (N,): how many images each row speaks for, else 1. A keeper that was changed and took
+    its images back is not among them.
     """
     ids = images.column("image_id").to_pylist()
     counts: dict[tuple[bytes, bytes], int] = {}
@@ -102,7 +105,7 @@ def successions(images: pa.Table, history: History, stars: Stars) -> pa.Table:
         pair = removed, ids[int(stars.keeper[row])]
         if pair[0] == pair[1]:
             continue
-        counts[pair] = counts.get(pair, 0) + 1
+        counts[pair] = counts.get(pair, 0) + (1 if weight is None else int(weight[row]))
     rows = [(removed, successor, n) for (removed, successor), n in sorted(counts.items())]
     columns = zip(*rows, strict=True) if rows else ((), (), ())
     arrays = [pa.array(c, f.type) for c, f in zip(columns, SUCCESSIONS, strict=True)]

@@ -25,13 +25,15 @@ FETCH_COLUMNS = [f.name for f in RECORDS if f.name not in ("boxes", "label", "sp
 class Images:
     """The readable images, one row each: keys, digests, hashes, and what the keep policy needs.
 
-    `order` are the rows, best first; `pixels` and `split` equal numbers for equal values, -1: none.
+    `order` are the rows, best first; `pixels` and `split` equal numbers for equal values, -1: none;
+    `weight` how many images each speaks for: itself, and those of a crowd that stand aside.
     """
 
     table: pa.Table
     order: I64
     pixels: I64
     split: I64
+    weight: I64
 
     def __len__(self) -> int:
         return len(self.table)

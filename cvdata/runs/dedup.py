@@ -31,7 +31,6 @@ class Cover:
 
     stars: dict[str, Stars]
     neighbors: dict[str, Neighbors]
-    n_refused: dict[str, int]
     verdicts: Verdicts
     n_unread: int = 0
 
@@ -52,7 +51,11 @@ def load_images(workspace: Workspace, options: DedupOptions) -> Images:
     rows = with_derived(rows.filter(pc.is_null(rows["error"])).combine_chunks())
     rows = rows.append_column(HAS_VECTOR, _has_vector(workspace, rows, options.table))
     return Images(
-        rows, options.keep.order(rows), _codes(rows, "pixel_digest"), _codes(rows, "split")
+        rows,
+        options.keep.order(rows),
+        codes(rows, "pixel_digest"),
+        codes(rows, "split"),
+        np.ones(len(rows), np.int64),
     )
 
 
@@ -92,7 +95,7 @@ def _refuse_missing(options: DedupOptions, known: set[str]) -> None:
             )
 
 
-def _codes(rows: pa.Table, column: str) -> I64:
+def codes(rows: pa.Table, column: str) -> I64:
     """(N,) equal numbers for equal values, -1 for null or where there is no such column."""
     if column not in rows.column_names or not len(rows):
         return np.full(len(rows), -1, np.int64)
@@ -141,11 +144,11 @@ def group(
     """Stars by method and for `any`: copies of old keepers stay with them, no group chains."""
     exact = {m: c.neighbors for m, c in found.items() if m.startswith("exact")}
     near = {m: c.neighbors for m, c in found.items() if not m.startswith("exact")}
-    histories = {m: _history(workspace, images, m, options.is_fresh) for m in (*found, "any")}
+    histories = {m: past(workspace, images, m, options.is_fresh) for m in (*found, "any")}
     known = Verdicts.of(len(images), [], [], [])
     if options.is_verified and not options.is_fresh:
         known = _earlier_verdicts(workspace, images, histories["any"])
-    cover = Cover({}, {}, {m: c.n_refused for m, c in found.items()}, known)
+    cover = Cover({}, {}, known)
     for method, neighbors in exact.items():
         cover.stars[method] = _continued(neighbors, images, histories[method])
         cover.neighbors[method] = neighbors
@@ -166,7 +169,7 @@ def group(
     return cover
 
 
-def _history(workspace: Workspace, images: Images, method: str, is_fresh: bool) -> History:
+def past(workspace: Workspace, images: Images, method: str, is_fresh: bool) -> History:
     """What the last committed run decided; nothing where there was none."""
     if is_fresh or "deduplicated" not in workspace.head.tables:
         n = len(images)

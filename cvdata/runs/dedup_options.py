@@ -11,6 +11,7 @@ import numpy.typing as npt
 from cvdata.commits import Commit
 from cvdata.duplicates.calibration import GRID, looks_per_image
 from cvdata.duplicates.candidates import METHODS
+from cvdata.duplicates.crowds import CROWD
 from cvdata.duplicates.keep import KeepPolicy
 from cvdata.duplicates.thresholds import CALIBRATION, Thresholds, known
 from cvdata.errors import ConfigError
@@ -44,6 +45,7 @@ class DedupRequest:
     has_features: bool = False
     is_fresh: bool = False
     search: str = "auto"
+    crowd: int = CROWD
 
 
 @dataclass(frozen=True)
@@ -66,6 +68,7 @@ class DedupOptions:
     search: str = "auto"
     note: str = ""
     is_threshold_given: bool = False
+    crowd: int = CROWD
 
     @property
     def notes(self) -> tuple[str, ...]:
@@ -119,6 +122,7 @@ def resolved(workspace: Workspace, request: DedupRequest) -> DedupOptions:
         request.search,
         note,
         request.threshold is not None,
+        request.crowd,
     )
 
 
@@ -196,5 +200,7 @@ def settings_of(head: Commit, options: DedupOptions, against: Mapping[str, str])
         "rules": {**options.rules(), "weights": weights},
         "against": dict(against),
         "vectors": vectors,
+        # who is compared for whom changes which pairs are listed, and no group: it is no rule
+        **({"crowd": options.crowd} if options.crowd != CROWD else {}),
     }
     return json.dumps(chosen, sort_keys=True)

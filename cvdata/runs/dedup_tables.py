@@ -5,6 +5,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import pyarrow as pa
 import pyarrow.compute as pc
 
@@ -61,7 +62,9 @@ def tables_of(
         standing = _standing(neighbors, verdicts)
         duplicates.append(duplicates_table(method, images.table, cover.stars[method]))
         leaks.append(leaks_table(method, images.table, standing))
-        figures[method] = _figures(method, len(neighbors.a), standing, cover, found)
+        figures[method] = _figures(method, len(neighbors.a), standing, cover, images)
+        if method != "any":
+            figures[method] |= _search_figures(found[method], images)
     all_duplicates = pa.concat_tables(duplicates)
     records = workspace.read("records", ["image_id", "label", "boxes"])
     succeeded = _successions(workspace, images, cover)
@@ -73,7 +76,9 @@ def tables_of(
         succeeded,
         {
             "methods": figures,
-            "n_images": len(images),
+            "n_images": int(images.weight.sum()),
+            "n_set_aside": 0,
+            "n_crowds": 0,
             "n_verified": len(cover.verdicts),
             "n_turned_down": int((~cover.verdicts.is_copy).sum()),
             "n_unread": cover.n_unread,
@@ -107,21 +112,32 @@ def _figures(
     n_pairs: int,
     standing: Neighbors,
     cover: Cover,
-    found: Mapping[str, Candidates],
+    images: Images,
 ) -> dict[str, Any]:
     """Components and bridges are those of the pairs that stand: what chaining would merge."""
     stars = cover.stars[method]
     parts = connected(standing, stars)
-    recall = found[method].recall if method in found else None
     return {
         "n_pairs": n_pairs,
         "n_standing": len(standing.a),
         "n_groups": stars.n_groups,
-        "n_copies": int((~stars.is_keeper).sum()),
-        "n_not_comparable": cover.n_refused.get(method, 0),
-        "components": parts.sizes[:20].tolist(),
+        "n_copies": int(images.weight[~stars.is_keeper].sum()),
+        "n_not_comparable": 0,
+        "components": parts.weighed(images.weight)[:20].tolist(),
         "n_bridges": len(parts.bridge_a),
-        "recall_lower_bound": recall.lower if recall is not None else None,
+        "recall_lower_bound": None,
+    }
+
+
+def _search_figures(found: Candidates, images: Images) -> dict[str, Any]:
+    """What only a search of its own has: images that took no part, and its recall."""
+    is_out = found.neighbors.unit >= found.neighbors.n_units - found.n_refused
+    if found.method == "semantic":  # its units are rows, in no order
+        is_out = ~np.asarray(images.table[HAS_VECTOR], bool)
+    n_aside = int((images.weight[is_out] - 1).sum())
+    return {
+        "n_not_comparable": found.n_refused + n_aside,
+        "recall_lower_bound": found.recall.lower if found.recall is not None else None,
     }
 
 
@@ -132,7 +148,7 @@ def _successions(workspace: Workspace, images: Images, cover: Cover) -> pa.Table
     rows = workspace.read_all("duplicates")
     rows = rows.filter(pc.equal(rows["method"], "any"))
     history = history_of(images.table, workspace.read_all("deduplicated"), rows)
-    return successions(images.table, history, cover.stars["any"])
+    return successions(images.table, history, cover.stars["any"], images.weight)
 
 
 def publish(change: Change, images: Images, outcome: Outcome, settings: str) -> None:
@@ -196,6 +212,7 @@ def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
         f"  verified {figures['n_verified']:,} pairs, turned down {figures['n_turned_down']:,}; "
         f"leaks {n_leaks:,}, label conflicts in {_n_conflicts(workspace):,} groups"
     )
+    text += _set_aside(figures)
     if figures.get("n_keepers_gone"):
         text.append(
             f"  {figures['n_keepers_gone']:,} keepers are gone or changed: the next in order took "
@@ -212,6 +229,17 @@ def lines(figures: Mapping[str, Any], workspace: Workspace) -> list[str]:
         for name in figures.get("no_longer_against", ())
     ]
     return text
+
+
+def _set_aside(figures: Mapping[str, Any]) -> list[str]:
+    """What is told of crowds (duplicates/crowds.py): nothing where nobody stood aside."""
+    n, n_crowds = figures.get("n_set_aside", 0), figures.get("n_crowds", 0)
+    crowds = f"{n_crowds:,} crowd{'s' * (n_crowds != 1)} of equal files"
+    told = (
+        f"  {n:,} files of {crowds} stand aside behind their first ones: grouped with them, their "
+        "pairs not all listed"
+    )
+    return [told] if n else []
 
 
 def _n_conflicts(workspace: Workspace) -> int:

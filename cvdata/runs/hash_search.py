@@ -59,6 +59,8 @@ class HashSearch:
     def _shuffled(
         self, session: Session, workspace: Workspace, hashes: pa.ChunkedArray, method: str
     ) -> Candidates:
+        # tasks read the whole column: who is not among `hashes` stands aside (duplicates/crowds.py)
+        # behind one that is, with the same hash, so no hash comes back that is not known here
         packed, rows = packed_hashes(hashes)
         good = informative(packed, self.radius)
         words, inverse = hamming.unique_words(hamming.pack_words(packed[good]))
@@ -67,7 +69,7 @@ class HashSearch:
         )
         head = workspace.head
         reader = TableReader(workspace.store.url, head.seq, {"measures": [self.column, "error"]})
-        sent = shuffle_bytes(workspace, self, len(hashes), method)
+        sent = shuffle_bytes(workspace, self, head.tables["records"].rows, method)
         refuse_full_disk(workspace.store, sent, f"the shuffle of {self.column} ({method})")
         work = _Pairs(cut, self.max_pairs)
         blocks, n_found = [], 0
