@@ -12,6 +12,8 @@ from cvdata.kernels import color, pixels
 from tests.kernels.pictures import Rgb, gray, noise, pictures
 
 channel = st.integers(0, 255)
+LAB_ERROR = np.array([0.6, 2.6, 1.6])
+"""Most that a colour's L, a, b of OpenCV's tables of bytes are off, over a third of all colours."""
 
 
 @settings(deadline=None)
@@ -44,11 +46,11 @@ def test_hue_is_a_circular_mean() -> None:
 
 @settings(deadline=None)
 @given(pictures(40))
-def test_lab_is_scikit_images_within_a_byte(rgb: Rgb) -> None:
+def test_lab_is_scikit_images_but_for_opencvs_bytes(rgb: Rgb) -> None:
     expected = skcolor.rgb2lab(rgb)
     mean, std = color.lab_moments(color.to_lab(rgb))
-    assert mean == pytest.approx(expected.mean(axis=(0, 1)), abs=1.0)
-    assert std == pytest.approx(expected.std(axis=(0, 1)), abs=1.0)
+    assert (np.abs(mean - expected.mean(axis=(0, 1))) <= LAB_ERROR).all()
+    assert (np.abs(std - expected.std(axis=(0, 1))) <= LAB_ERROR).all()
 
 
 def test_frame_is_the_outer_tenth() -> None:
