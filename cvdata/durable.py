@@ -22,7 +22,7 @@ def put_new(path: Path, data: bytes | Path) -> bool:
     if path.exists():
         return False
     path.parent.mkdir(parents=True, exist_ok=True)
-    temp = _temp(path)
+    temp = path.with_name(temp_name())
     try:
         with temp.open("xb") as file:
             if isinstance(data, Path):
@@ -52,7 +52,7 @@ def put_content(path: Path, data: bytes) -> None:
     with suppress(FileNotFoundError):
         if path.stat().st_size == len(data):
             return
-    temp = _temp(path)
+    temp = path.with_name(temp_name())
     try:
         try:
             file = temp.open("xb", buffering=0)
@@ -86,8 +86,9 @@ def _syncfs() -> Any:
     return getattr(ctypes.CDLL(None, use_errno=True), "syncfs", None)
 
 
-def _temp(path: Path) -> Path:
-    return path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+def temp_name() -> str:
+    """A name that no other writer has; `gc` takes such files for leftovers."""
+    return f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
 
 
 @contextmanager

@@ -62,13 +62,11 @@ class Retry:
         for attempt in range(self.attempts):
             try:
                 return action()
-            except (*_FINAL, *_OURS) as error:
+            except Exception as error:  # stores raise their own kinds
                 if answer_of(error)[0] in _CREDENTIALS:
                     raise _refused(doing, error) from error
-                raise
-            except Exception as error:  # stores raise their own kinds; all others are faults
-                if answer_of(error)[0] in _CREDENTIALS:
-                    raise _refused(doing, error) from error
+                if isinstance(error, (*_FINAL, *_OURS)):
+                    raise
                 if getattr(error, "status", None) in _FORBIDDEN:
                     raise PermissionError(str(error)) from error
                 if attempt + 1 >= self.attempts:

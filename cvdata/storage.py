@@ -7,7 +7,6 @@ folder; on an object store it is one conditional PUT.
 
 import errno
 import hashlib
-import os
 import secrets
 import tempfile
 from collections.abc import Callable, Iterator
@@ -168,7 +167,7 @@ class Store:
         with _world(f"writing {relative}"):
             path = Path(self.path(relative))
             path.parent.mkdir(parents=True, exist_ok=True)
-            temp = path.parent / f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+            temp = path.with_name(durable.temp_name())
             try:
                 temp.write_bytes(data)
                 temp.replace(path)

@@ -2,7 +2,6 @@
 
 import hashlib
 import os
-import secrets
 from collections import Counter, deque
 from collections.abc import Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -14,7 +13,7 @@ from typing import Any
 import fsspec
 from fsspec.implementations.local import LocalFileSystem
 
-from cvdata.durable import TEMP_PREFIX
+from cvdata.durable import temp_name
 from cvdata.errors import StorageError
 from cvdata.retry import Retry
 from cvdata.sinks.behind import BehindFile, RawFile, Written, write_whole
@@ -123,7 +122,7 @@ class Output:
                 yield raw
             return
         self._make_folder(full)
-        own = f"{TEMP_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+        own = temp_name()
         temp = self.full(f"{self.scratch}/{own}" if self.scratch else own)
         self._make_folder(temp)
         try:

@@ -6,8 +6,6 @@ import pytest
 from cvdata.balance.smote import smote
 from cvdata.errors import ConfigError
 
-pytest.importorskip("imblearn")
-
 
 def data() -> tuple[np.ndarray, list[str]]:
     rng = np.random.default_rng(2)

@@ -210,7 +210,6 @@ def test_repeat_factors_of_real_boxes(shared_data: Path, tmp_path: Path) -> None
 def test_smote_fills_classes_up_with_vectors(
     listed: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    pytest.importorskip("imblearn")
     flags = ("--balance.smote", "--balance.embeddings", "mine")
     shutil.copytree(listed, tmp_path / "other")
     assert cvdata("decide", "--workspace", tmp_path / "other", *flags) == 2

@@ -100,8 +100,8 @@ def test_masks_stand_in_shards_and_tables_byte_for_byte(
     masked: tuple[Path, dict[str, tuple[bytes, bytes]]], tmp_path: Path
 ) -> None:
     """webdataset's own reader, Arrow and `datasets` find the masks beside their images."""
-    webdataset = pytest.importorskip("webdataset")
     import pyarrow.parquet as pq
+    import webdataset
 
     where, before = masked
     assert export(where, tmp_path / "wds", "webdataset", "--shard-rows", "40") == 0

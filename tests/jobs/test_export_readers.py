@@ -30,7 +30,8 @@ def test_datasets_reads_an_image_folder_with_metadata(
     flowers: tuple[Path, Rows], shared_data: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     datasets.disable_progress_bars()
     layout = ("--sink-options", "layout=imagefolder")
     where, rows = flowers

@@ -122,7 +122,8 @@ def test_torchvision_reads_an_imagefolder(
 def test_webdataset_reads_its_shards(
     labelled: tuple[Path, list[dict[str, Any]]], tmp_path: Path
 ) -> None:
-    webdataset = pytest.importorskip("webdataset")
+    import webdataset
+
     where, rows = labelled
     words = ("--shard-rows", "4", "--shuffle", "7")
     assert export(where, tmp_path / "out", "webdataset", *words) == 0
@@ -149,7 +150,8 @@ def test_datasets_reads_its_folder(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setenv("HF_HUB_OFFLINE", "1")
-    datasets = pytest.importorskip("datasets")
+    import datasets
+
     datasets.disable_progress_bars()
     where, _, records = real
     assert export(where, tmp_path / "boxes", "huggingface") == 0

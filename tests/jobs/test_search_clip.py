@@ -4,14 +4,13 @@ import json
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
+import torch
 from PIL import Image
 
 from cvdata.cli import main
 from cvdata.models.weights import file_digest
-
-open_clip = pytest.importorskip("open_clip")
-torch = pytest.importorskip("torch")
 
 PAIR = "pair-for-tests"
 CONFIG = {

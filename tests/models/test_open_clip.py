@@ -4,7 +4,9 @@ import json
 from pathlib import Path
 
 import numpy as np
+import open_clip
 import pytest
+import torch
 from PIL import Image
 
 from cvdata.errors import ConfigError
@@ -12,9 +14,6 @@ from cvdata.models import ModelOptions, Task, resolve
 from cvdata.models.batching import Runner
 from cvdata.models.text import TextEncoder, text_vectors
 from cvdata.models.weights import file_digest
-
-open_clip = pytest.importorskip("open_clip")
-torch = pytest.importorskip("torch")
 
 SMALL = "tiny-for-tests"
 TINY = {

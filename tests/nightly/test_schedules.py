@@ -107,7 +107,7 @@ def test_the_service_runs_our_commands_and_knows_our_codes() -> None:
 @pytest.mark.skipif(shutil.which("systemd-analyze") is None, reason="there is no systemd here")
 def test_systemd_accepts_the_units(tmp_path: Path) -> None:
     for name in ("cvdata-nightly.service", "cvdata-nightly.timer"):
-        text = _text(name).replace("/opt/cvdata/.venv/bin/cvdata", sys.executable)
+        text = _text(name).replace("/usr/local/bin/cvdata", sys.executable)
         (tmp_path / name).write_text(text)
     files = [str(tmp_path / f"cvdata-nightly.{kind}") for kind in ("service", "timer")]
     done = subprocess.run(

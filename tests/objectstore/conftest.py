@@ -6,15 +6,13 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Any
 
+import boto3
 import fsspec
 import pytest
+import s3fs
 
-boto3 = pytest.importorskip("boto3")
-s3fs = pytest.importorskip("s3fs")
-pytest.importorskip("moto")
-
-from tests.objectstore.memory import FaultyMemory  # noqa: E402
-from tests.objectstore.server import Faults, S3Server  # noqa: E402
+from tests.objectstore.memory import FaultyMemory
+from tests.objectstore.server import Faults, S3Server
 
 CREDENTIALS = {
     "AWS_ACCESS_KEY_ID": "loopback",
@@ -62,8 +60,8 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
     """A bucket of a server that speaks Google's protocol."""
     # Not asked of emulators, which do not speak gRPC: whether the bucket is one of the newer kinds.
     os.environ["GCSFS_EXPERIMENTAL_ZB_HNS_SUPPORT"] = "false"  # read when it is imported
-    gcsfs = pytest.importorskip("gcsfs")
-    pytest.importorskip("gcp_storage_emulator")
+    import gcsfs
+
     from tests.objectstore.gcs import BUCKET, GcsServer
 
     server = GcsServer()
@@ -79,7 +77,6 @@ def google(monkeypatch: pytest.MonkeyPatch) -> Iterator[Place]:
 
 @pytest.fixture(scope="session")
 def azure_server() -> Iterator[Any]:
-    pytest.importorskip("adlfs")
     from tests.objectstore.azure import AzureServer, command
 
     if (azurite := command()) is None:
